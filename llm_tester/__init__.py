@@ -1,0 +1,163 @@
+"""LLM Tester: which model, from which provider, does the job well enough for the least money, and how sure is that."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from llm_tester.version import __version__
+
+if TYPE_CHECKING:
+    from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
+    from llm_tester.config import Workspace
+    from llm_tester.cost_manager import Rates
+    from llm_tester.documents import Document
+    from llm_tester.errors import (
+        AllProvidersFailedError,
+        AuthenticationError,
+        BadRequestError,
+        BadResponseError,
+        BudgetExceededError,
+        CircuitOpenError,
+        ConfigurationError,
+        ContentFilterError,
+        ContextLengthError,
+        LedgerError,
+        LLMTesterError,
+        MissingKeyError,
+        OverloadedError,
+        ProviderConnectionError,
+        ProviderError,
+        ProviderLoadError,
+        ProviderTimeoutError,
+        QuotaExceededError,
+        RateLimitError,
+        TaskError,
+        UnknownModelError,
+        UnknownProviderError,
+        error_for_status,
+    )
+    from llm_tester.evals.samples import Outcome, Sample, Score
+    from llm_tester.evals.tasks import Task
+    from llm_tester.evals.tester import LLMTester, Run
+    from llm_tester.llms.base import BaseLLM
+    from llm_tester.llms.llm_registry import (
+        ProviderRegistry,
+        discover_providers,
+        get_llm_provider,
+        reset_provider_cache,
+    )
+    from llm_tester.llms.provider_factory import create_provider, discover_provider_classes, load_provider_config
+    from llm_tester.llms.provider_manager import ProviderManager
+    from llm_tester.llms.retry import RetryPolicy
+    from llm_tester.records import Attempt, Cost, Message, Request, Response, UsageData
+
+_MODULES = {
+    "catalogue": ("ModelConfig", "ModelEntry", "ProviderConfig"),
+    "config": ("Workspace",),
+    "cost_manager": ("Rates",),
+    "documents": ("Document",),
+    "errors": (
+        "AllProvidersFailedError",
+        "AuthenticationError",
+        "BadRequestError",
+        "BadResponseError",
+        "BudgetExceededError",
+        "CircuitOpenError",
+        "ConfigurationError",
+        "ContentFilterError",
+        "ContextLengthError",
+        "LLMTesterError",
+        "LedgerError",
+        "MissingKeyError",
+        "OverloadedError",
+        "ProviderConnectionError",
+        "ProviderError",
+        "ProviderLoadError",
+        "ProviderTimeoutError",
+        "QuotaExceededError",
+        "RateLimitError",
+        "TaskError",
+        "UnknownModelError",
+        "UnknownProviderError",
+        "error_for_status",
+    ),
+    "evals.samples": ("Outcome", "Sample", "Score"),
+    "evals.tasks": ("Task",),
+    "evals.tester": ("LLMTester", "Run"),
+    "llms.base": ("BaseLLM",),
+    "llms.llm_registry": ("ProviderRegistry", "discover_providers", "get_llm_provider", "reset_provider_cache"),
+    "llms.provider_factory": ("create_provider", "discover_provider_classes", "load_provider_config"),
+    "llms.provider_manager": ("ProviderManager",),
+    "llms.retry": ("RetryPolicy",),
+    "records": ("Attempt", "Cost", "Message", "Request", "Response", "UsageData"),
+}
+_HOME = {name: f"llm_tester.{module}" for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "AllProvidersFailedError",
+    "Attempt",
+    "AuthenticationError",
+    "BadRequestError",
+    "BadResponseError",
+    "BaseLLM",
+    "BudgetExceededError",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "ContentFilterError",
+    "ContextLengthError",
+    "Cost",
+    "Document",
+    "LLMTester",
+    "LLMTesterError",
+    "LedgerError",
+    "Message",
+    "MissingKeyError",
+    "ModelConfig",
+    "ModelEntry",
+    "Outcome",
+    "OverloadedError",
+    "ProviderConfig",
+    "ProviderConnectionError",
+    "ProviderError",
+    "ProviderLoadError",
+    "ProviderManager",
+    "ProviderRegistry",
+    "ProviderTimeoutError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "Rates",
+    "Request",
+    "Response",
+    "RetryPolicy",
+    "Run",
+    "Sample",
+    "Score",
+    "Task",
+    "TaskError",
+    "UnknownModelError",
+    "UnknownProviderError",
+    "UsageData",
+    "Workspace",
+    "__version__",
+    "create_provider",
+    "discover_provider_classes",
+    "discover_providers",
+    "error_for_status",
+    "get_llm_provider",
+    "load_provider_config",
+    "reset_provider_cache",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported at its first use: `import llm_tester` alone loads nothing heavy."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

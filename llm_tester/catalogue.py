@@ -1,0 +1,181 @@
+"""What a provider's config.json may say: the provider, its models, their prices and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from llm_tester.documents import Document
+from llm_tester.records import Message
+
+Rate = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False, decimal_places=6)]
+Positive = Annotated[int, Field(gt=0)]
+
+RATE_OF_CLASS: Mapping[str, str] = {
+    "input": "cost_input",
+    "cached_input": "cost_cached_input",
+    "cache_write_5m": "cost_cache_write_5m",
+    "cache_write_1h": "cost_cache_write_1h",
+    "audio_input": "cost_audio_input",
+    "output": "cost_output",
+    "reasoning": "cost_output",
+    "audio_output": "cost_audio_output",
+}
+
+
+class ModelEntry(Document):
+    """One model of a catalogue. Costs are exact USD per 1M tokens; an absent cost is unknown, which is not 0."""
+
+    name: str = Field(min_length=1)
+    """The provider's own name of the model."""
+    default: bool = False
+    """Whether calls that name no model use this one."""
+    cost_input: Rate | None = None
+    """USD per 1M input tokens."""
+    cost_output: Rate | None = None
+    """USD per 1M output tokens, reasoning included."""
+    cost_cached_input: Rate | None = None
+    """USD per 1M input tokens read from the provider's cache."""
+    cost_cache_write_5m: Rate | None = None
+    """USD per 1M input tokens written to a cache of 5 minutes."""
+    cost_cache_write_1h: Rate | None = None
+    """USD per 1M input tokens written to a cache of 1 hour."""
+    cost_audio_input: Rate | None = None
+    """USD per 1M tokens of audio input."""
+    cost_audio_output: Rate | None = None
+    """USD per 1M tokens of audio output."""
+    cost_per_request: Rate | None = None
+    """USD per request, beside the tokens."""
+    priced_on: date | None = None
+    """The day on which these prices were read off their source."""
+    max_input_tokens: Positive | None = None
+    """The longest input."""
+    max_output_tokens: Positive | None = None
+    """The longest answer."""
+    capabilities: tuple[str, ...] = ()
+    """What the model can do, such as streaming, tools, json_object."""
+    answers: str | None = None
+    """For `"api": "replay"`: the JSONL file that holds this model's answers."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the provider's class for this model, checked by that class."""
+
+
+class ModelConfig(ModelEntry):
+    """A model as one call sees it: its catalogue entry and what the fixed call signature has no place for."""
+
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    """Parameters of this call, such as temperature."""
+    output_schema: Mapping[str, Any] | None = None
+    """The JSON Schema that the answer should satisfy."""
+    messages: tuple[Message, ...] = ()
+    """The turns of this call."""
+    files: tuple[str, ...] = ()
+    """Paths of files that belong to the prompt."""
+    tags: Mapping[str, Any] = Field(default_factory=dict)
+    """Task, sample id, epoch and attempt, for in-process providers only."""
+
+
+class ProviderConfig(Document):
+    """A provider's config.json."""
+
+    schema_: str | None = Field(default=None, alias="$schema")
+    """The JSON Schema of this file, for editors."""
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The provider's name, the part before the colon in provider:model."""
+    description: str = ""
+    """What this provider is, in a line."""
+    api: str | None = None
+    """The built-in class that serves this folder when it has no provider.py."""
+    base_url: str | None = None
+    """Where the provider is reached."""
+    env_key: str | None = None
+    """The environment variable that holds the key."""
+    system_prompt: str = ""
+    """Sent before every prompt that brings no system prompt of its own."""
+    max_connections: Annotated[int, Field(gt=0, le=1024)] = 8
+    """How many calls may be in flight at once."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    """Seconds that one attempt may take in all."""
+    simulated: bool = False
+    """Whether answers are made up or replayed here, so that they cost no new money."""
+    open_catalogue: bool = False
+    """Whether model names that are not listed are accepted, as unpriced."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the provider's class, checked by that class."""
+    llm_models: tuple[ModelEntry, ...] = ()
+    """The catalogue."""
+
+    @field_validator("llm_models")
+    @classmethod
+    def _distinct(cls, models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
+        names = [model.name for model in models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            message = f"the model {' and '.join(twice)} is listed more than once"
+            raise ValueError(message)
+        defaults = [model.name for model in models if model.default]
+        if len(defaults) > 1:
+            message = f"more than one default model: {', '.join(defaults)}"
+            raise ValueError(message)
+        return models
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The entry of that name."""
+        return next((entry for entry in self.llm_models if entry.name == name), None)
+
+    @property
+    def default_model(self) -> str | None:
+        """The name of the entry marked as default, else of the only or first one."""
+        marked = next((entry.name for entry in self.llm_models if entry.default), None)
+        return marked or next((entry.name for entry in self.llm_models), None)
+
+
+class ProviderOverride(Document):
+    """What the workspace's config.json may say of a provider; it wins over the provider's own file."""
+
+    enabled: bool = True
+    """Whether this workspace uses the provider."""
+    default_model: str | None = None
+    """The model of calls that name none."""
+    base_url: str | None = None
+    """Where the provider is reached."""
+    max_connections: Annotated[int, Field(gt=0, le=1024)] | None = None
+    """How many calls may be in flight at once."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds that one attempt may take in all."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the provider's class, laid over those of its own file."""
+    llm_models: tuple[ModelEntry, ...] = ()
+    """Models to add, or fields of listed models to replace."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [model.name for model in self.llm_models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            message = f"llm_models lists {' and '.join(twice)} more than once"
+            raise ValueError(message)
+        return self
+
+
+def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
+    """The provider as this workspace sees it: fields and models that the override names replace the file's."""
+    changes = {
+        name: getattr(override, name)
+        for name in ("base_url", "max_connections", "timeout")
+        if getattr(override, name) is not None
+    }
+    merged = {entry.name: entry for entry in config.llm_models}
+    for entry in override.llm_models:
+        known = merged.get(entry.name)
+        named = {key: getattr(entry, key) for key in entry.model_fields_set}
+        merged[entry.name] = known.model_copy(update=named) if known else entry
+    chosen = override.default_model or next((entry.name for entry in override.llm_models if entry.default), None)
+    if chosen:
+        merged = {name: entry.model_copy(update={"default": name == chosen}) for name, entry in merged.items()}
+    changes |= {"llm_models": tuple(merged.values()), "options": {**config.options, **override.options}}
+    return config.model_copy(update=changes)

@@ -1,0 +1,172 @@
+"""The workspace: the folder with our config.json, what that file may say, and the environment with its .env."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from llm_tester.catalogue import ProviderOverride
+from llm_tester.documents import Document, read_json, read_text, validate
+from llm_tester.errors import ConfigurationError
+
+CONFIG_NAME = "config.json"
+LEDGER_PATH = Path(".llm_tester") / "ledger.sqlite3"
+
+
+class EntrantConfig(Document):
+    """What is compared: a model with its parameters and prompt variant, under a name."""
+
+    name: str | None = None
+    """The name in reports; the model's where absent."""
+    model: str = Field(min_length=1)
+    """provider:model."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters that win over the task's."""
+    prompt: str | None = None
+    """The name of one of the task's prompt variants."""
+
+
+class RunDefaults(Document):
+    """What `run` does where the command line says nothing."""
+
+    tasks: tuple[str, ...] = ()
+    """Names or folders of tasks."""
+    entrants: tuple[EntrantConfig | str, ...] = ()
+    """Models, or entrants with parameters."""
+    project: str | None = None
+    """The label under which calls are billed; the workspace folder's name where absent."""
+    max_connections: Annotated[int, Field(gt=0, le=1024)] | None = None
+    """How many calls may be in flight at once to one provider; the provider's own number where absent."""
+    seed: int = 0
+    """Seeds the order in which samples are run."""
+
+
+class RetrySettings(Document):
+    """How failed calls are tried again; delays in seconds."""
+
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 3
+    """Tries after the first."""
+    initial_delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """The wait before the first retry."""
+    exponential_base: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    """By what the wait grows each time."""
+    max_delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """The longest wait."""
+    jitter: bool = True
+    """Whether a wait is drawn between 0 and its full length."""
+
+
+class Settings(Document):
+    """The workspace's config.json. Everything has a default."""
+
+    schema_: str | None = Field(default=None, alias="$schema")
+    """The JSON Schema of this file, for editors."""
+    providers: dict[str, ProviderOverride] = Field(default_factory=dict)
+    """Providers to enable, disable or extend, by name."""
+    run: RunDefaults = Field(default_factory=RunDefaults)
+    """Defaults of `run`."""
+    retry: RetrySettings = Field(default_factory=RetrySettings)
+    """How failed calls are tried again."""
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _known_shape(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            message = 'expected an object with a provider\'s name as key, such as {"openai": {"enabled": true}}'
+            raise ValueError(message)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder with a config.json of ours; without one (`root` is None) only what is built in can be used."""
+
+    root: Path | None
+    settings: Settings = field(default_factory=Settings)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, root: Path, environment: Mapping[str, str] | None = None) -> Workspace:
+        """The workspace at `root`; raises ConfigurationError when its config.json cannot be used."""
+        file = root / CONFIG_NAME
+        if not file.is_file():
+            raise ConfigurationError(
+                f"{root} is not a workspace: it has no {CONFIG_NAME}",
+                hint=f"`llm-tester init {root}` makes one.",
+                file=str(file),
+            )
+        data = read_json(file)
+        return cls(root.resolve(), validate(Settings, data, file=str(file)), _with_dotenv(root, environment))
+
+    @classmethod
+    def find(cls, start: Path, environment: Mapping[str, str], named: str | None = None) -> Workspace:
+        """The workspace that `named` or LLM_TESTER_WORKSPACE points at, else the nearest at or above `start`.
+
+        Where there is none the result has no root.
+        """
+        chosen = named or environment.get("LLM_TESTER_WORKSPACE")
+        if chosen:
+            return cls.open(Path(chosen), environment)
+        for folder in (start, *start.parents):
+            if _is_workspace(folder):
+                return cls.open(folder, environment)
+        return cls(None, Settings(), dict(environment))
+
+    def require_root(self) -> Path:
+        """The folder; raises ConfigurationError outside a workspace."""
+        if self.root is None:
+            raise ConfigurationError(
+                "this is not a workspace: no config.json of llm-tester here or in a folder above",
+                hint="`llm-tester init` makes a workspace here; `llm-tester demo` shows the tool on simulated models.",
+            )
+        return self.root
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the durable record of runs is."""
+        return self.require_root() / LEDGER_PATH
+
+    @property
+    def reports_path(self) -> Path:
+        """Where reports are written; raises ConfigurationError when a file stands in the folder's place."""
+        path = self.require_root() / "reports"
+        if path.exists() and not path.is_dir():
+            raise ConfigurationError(
+                f"{path} is a file, but reports are written into a folder of that name",
+                hint="Move the file away.",
+                file=str(path),
+            )
+        return path
+
+    @property
+    def project(self) -> str:
+        """The label under which calls are billed."""
+        chosen = self.environment.get("LLM_TESTER_PROJECT") or self.settings.run.project
+        return chosen or (self.root.name if self.root else "default")
+
+
+def _is_workspace(folder: Path) -> bool:
+    """A config.json alone could be anybody's: ours has one of our keys, or stands beside one of our folders."""
+    file = folder / CONFIG_NAME
+    if not file.is_file():
+        return False
+    if any((folder / name).is_dir() for name in ("tasks", "providers", LEDGER_PATH.parent.name)):
+        return True
+    text = read_text(file)
+    return not text.strip("{} \r\n\t") or any(f'"{key}"' in text for key in ("providers", "run"))
+
+
+def _with_dotenv(root: Path, environment: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment, over what the .env beside config.json says."""
+    real = dict(os.environ if environment is None else environment)
+    file = root / ".env"
+    if not file.is_file():
+        return real
+    from dotenv import dotenv_values
+
+    return {key: value for key, value in dotenv_values(file).items() if value is not None} | real

@@ -1,0 +1,271 @@
+"""The durable record of runs: what was planned, claimed, answered and scored."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from llm_tester.cost_manager import picodollars
+from llm_tester.errors import LedgerError, ProviderError, suggestion
+from llm_tester.evals.ledger_writes import (
+    end_call,
+    new_key,
+    to_json,
+    write_answer,
+    write_attempts,
+    write_entrant,
+    write_task,
+)
+from llm_tester.evals.ownership import LEASE_SECONDS, this_owner
+from llm_tester.evals.planning import TaskPlan
+from llm_tester.evals.run_records import (
+    EntrantRecord,
+    Place,
+    PlannedEntrant,
+    RunRecord,
+    TaskRecord,
+    UnknownCall,
+    entrant_record,
+    place,
+    run_record,
+    unknown_call,
+)
+from llm_tester.evals.samples import Score
+from llm_tester.evals.schema import MIGRATIONS
+from llm_tester.records import Response
+from llm_tester.store import Store
+
+_CLAIM = (
+    "INSERT INTO calls (call_id, run, entrant, position, epoch, purpose, attempt_group, state, claimed_at, at_most)"
+    " VALUES (?, ?, ?, ?, 1, 'sample', ?, 'claimed', ?, ?)"
+)
+_CLAIMED = (
+    "SELECT e.name AS entrant, t.name AS task, p.sample_id, c.call_id, c.at_most FROM calls c"
+    " JOIN entrants e USING (entrant) JOIN plan p ON p.run = c.run AND p.position = c.position"
+    " AND p.variant = e.variant JOIN tasks t ON t.task = p.task WHERE c.run = ? AND c.state = 'claimed' ORDER BY c.call"
+)
+_PLACES = """
+SELECT p.position, p.task, p.sample_id, s.hash, s.messages, s.target, s.metadata, e.entrant, c.call, c.state,
+       coalesce(c.attempt_group, 0) AS attempt_group,
+       EXISTS (SELECT 1 FROM scores WHERE scores.call = c.call) AS scored
+FROM plan p
+JOIN entrants e ON e.run = p.run AND e.variant = p.variant
+JOIN samples s USING (sample)
+LEFT JOIN calls c ON c.call = (
+    SELECT call FROM calls WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = 1
+    ORDER BY attempt_group DESC LIMIT 1)
+WHERE p.run = :run AND p.position > :after AND p.position <= :until
+ORDER BY p.position, e.position
+"""
+
+
+class Ledger:
+    """The workspace's ledger; opens or makes the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path, MIGRATIONS)
+
+    @classmethod
+    def existing(cls, path: Path) -> Ledger:
+        """The ledger at `path`; raises LedgerError where there has been no run yet."""
+        if not path.is_file():
+            raise LedgerError("there are no runs in this workspace yet", hint="`llm-tester run` makes the first.")
+        return cls(path)
+
+    def close(self) -> None:
+        """Write what was submitted and let go of the file."""
+        self.store.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- runs
+
+    def create_run(
+        self,
+        *,
+        name: str | None,
+        project: str,
+        seed: int,
+        settings: Mapping[str, Any],
+        tasks: Sequence[TaskPlan],
+        entrants: Sequence[PlannedEntrant],
+    ) -> RunRecord:
+        """Freeze a plan in one transaction: tasks, rendered samples in their order, entrants and prices."""
+        moment = time.time()
+        run_id = f"{datetime.fromtimestamp(moment, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+        def write(connection: sqlite3.Connection) -> int:
+            if name and connection.execute("SELECT 1 FROM runs WHERE name = ?", (name,)).fetchone():
+                raise LedgerError(f'there is a run named "{name}" already', hint="Choose another --name.")
+            cursor = connection.execute(
+                "INSERT INTO runs (id, name, project, status, seed, epochs, settings, created_at, owner, lease_until)"
+                " VALUES (?, ?, ?, 'running', ?, 1, ?, ?, ?, ?)",
+                (run_id, name, project, seed, to_json(settings), moment, this_owner(), moment + LEASE_SECONDS),
+            )
+            run = new_key(cursor)
+            for position, plan in enumerate(tasks):
+                write_task(connection, run, position, plan)
+            for position, entrant in enumerate(entrants):
+                write_entrant(connection, run, position, entrant)
+            return run
+
+        self.store.write(write)
+        return self.run(run_id)
+
+    def runs(self) -> list[RunRecord]:
+        """All runs, the newest first."""
+        return [run_record(row) for row in self.store.read("SELECT * FROM runs ORDER BY run DESC")]
+
+    def run(self, reference: str) -> RunRecord:
+        """The run of that id, unique prefix of one, or name; `last` is the newest. Raises LedgerError."""
+        runs = self.runs()
+        if not runs:
+            raise LedgerError("there are no runs in this workspace yet", hint="`llm-tester run` makes the first.")
+        if reference == "last":
+            return runs[0]
+        exact = [run for run in runs if reference in (run.id, run.name)]
+        matching = exact or [run for run in runs if reference and run.id.startswith(reference)]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise LedgerError(f'"{reference}" fits {len(matching)} runs', hint="Give more of the id.")
+        known = [run.id for run in runs] + [run.name for run in runs if run.name]
+        raise LedgerError(f'there is no run "{reference}"', hint=suggestion(reference, known))
+
+    def tasks(self, run: RunRecord) -> list[TaskRecord]:
+        """The tasks of a run in its order."""
+        rows = self.store.read("SELECT * FROM tasks WHERE run = ? ORDER BY position", (run.key,))
+        return [
+            TaskRecord(
+                row["task"],
+                row["name"],
+                Path(row["folder"]),
+                row["hash"],
+                row["samples_hash"],
+                row["samples_total"],
+                row["samples_planned"],
+                json.loads(row["spec"]),
+            )
+            for row in rows
+        ]
+
+    def entrants(self, run: RunRecord) -> list[EntrantRecord]:
+        """The entrants of a run in its order."""
+        rows = self.store.read(
+            "SELECT e.*, p.source, p.priced_on, p.rates FROM entrants e JOIN prices p USING (price)"
+            " WHERE e.run = ? ORDER BY e.position",
+            (run.key,),
+        )
+        return [entrant_record(row) for row in rows]
+
+    def take_over(self, run: RunRecord) -> list[UnknownCall]:
+        """Make this process the run's owner and return the calls of unknown fate, which are marked as such.
+
+        Raises LedgerError while another process works on the run.
+        """
+
+        def write(connection: sqlite3.Connection) -> list[UnknownCall]:
+            now = run_record(connection.execute("SELECT * FROM runs WHERE run = ?", (run.key,)).fetchone())
+            if now.is_alive and now.owner != this_owner():
+                raise LedgerError(
+                    f"another process works on the run {run.id} ({now.owner})", hint="Wait for it, or stop it."
+                )
+            connection.execute(
+                "UPDATE runs SET status = 'running', owner = ?, lease_until = ? WHERE run = ?",
+                (this_owner(), time.time() + LEASE_SECONDS, run.key),
+            )
+            lost = [unknown_call(row) for row in connection.execute(_CLAIMED, (run.key,))]
+            connection.execute("UPDATE calls SET state = 'unknown' WHERE run = ? AND state = 'claimed'", (run.key,))
+            return lost
+
+        return self.store.write(write)
+
+    def unknown_calls(self, run: RunRecord) -> list[UnknownCall]:
+        """The calls of a stopped run that were claimed and never settled."""
+        if run.is_alive:
+            return []
+        return [unknown_call(row) for row in self.store.read(_CLAIMED, (run.key,))]
+
+    def renew_lease(self, run: RunRecord) -> Future[Any]:
+        """Say that this process still works on the run."""
+        until = time.time() + LEASE_SECONDS
+        return self.store.submit(
+            lambda connection: connection.execute("UPDATE runs SET lease_until = ? WHERE run = ?", (until, run.key))
+        )
+
+    def end_run(self, run: RunRecord, status: str) -> None:
+        """Close a run with its final status."""
+        self.store.write(
+            lambda connection: connection.execute(
+                "UPDATE runs SET status = ?, ended_at = ?, owner = NULL, lease_until = NULL WHERE run = ?",
+                (status, time.time(), run.key),
+            )
+        )
+
+    # --- the plan, read while a run goes on
+
+    def places(self, run: RunRecord, after: int, count: int) -> list[Place]:
+        """Up to `count` positions' places after position `after`, sample-major, with what is known of each."""
+        rows = self.store.read(_PLACES, {"run": run.key, "after": after, "until": after + count})
+        return [place(row) for row in rows]
+
+    # --- calls
+
+    def claim(
+        self, run: RunRecord, at: Place, call_id: str, attempt_group: int, at_most: Decimal | None
+    ) -> Future[int]:
+        """Record that a call is about to be sent; the future brings its key."""
+        values = (
+            call_id,
+            run.key,
+            at.entrant,
+            at.position,
+            attempt_group,
+            time.time(),
+            None if at_most is None else picodollars(at_most),
+        )
+        return self.store.submit(lambda connection: new_key(connection.execute(_CLAIM, values)))
+
+    def answered(self, call: int, response: Response, price: int) -> Future[Any]:
+        """Record an answer with its usage, cost and attempts."""
+        return self.store.submit(lambda connection: write_answer(connection, call, response, price))
+
+    def failed(self, call: int, error: ProviderError) -> Future[Any]:
+        """Record that a call ended without an answer."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            write_attempts(connection, call, error.attempts)
+            end_call(connection, call, "failed")
+
+        return self.store.submit(write)
+
+    def scored(self, call: int, score: Score) -> Future[Any]:
+        """Record the verdict on an answer."""
+        values = (
+            call,
+            score.outcome.value,
+            score.value,
+            to_json(score.fields) if score.fields else None,
+            to_json(score.violations) if score.violations else None,
+            score.note or None,
+        )
+        return self.store.submit(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
+        )
+
+    def answer_text(self, call: int) -> tuple[str, str | None]:
+        """Text and finish reason of a stored answer."""
+        row = next(self.store.read("SELECT text, finish_reason FROM answers WHERE call = ?", (call,)))
+        return row["text"], row["finish_reason"]

@@ -1,0 +1,158 @@
+"""How the ledger's rows are written, inside the writer's transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from llm_tester.cost_manager import Rates, picodollars
+from llm_tester.errors import LedgerError
+from llm_tester.evals.planning import TaskPlan, planned_samples
+from llm_tester.evals.run_records import PlannedEntrant
+from llm_tester.records import Attempt, Response, digest
+
+NO_PRICE = 0
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def new_key(cursor: sqlite3.Cursor) -> int:
+    """The key of the row just written."""
+    if cursor.lastrowid is None:
+        raise LedgerError("SQLite gave no key for a new row")
+    return cursor.lastrowid
+
+
+def write_task(connection: sqlite3.Connection, run: int, position: int, plan: TaskPlan) -> None:
+    """A task with its planned samples, each stored once per content."""
+    task = plan.task
+    cursor = connection.execute(
+        "INSERT INTO tasks (run, position, name, folder, hash, spec, samples_hash, samples_total, samples_planned)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            run,
+            position,
+            task.name,
+            str(task.folder),
+            task.hash,
+            to_json(task.spec()),
+            plan.samples_hash,
+            plan.total,
+            plan.planned,
+        ),
+    )
+    key = new_key(cursor)
+    for planned in planned_samples(plan):
+        messages = to_json([[message.role, message.content] for message in planned.messages])
+        metadata = to_json(dict(planned.sample.metadata)) if planned.sample.metadata else None
+        connection.execute(
+            "INSERT OR IGNORE INTO samples (hash, messages, target, metadata) VALUES (?, ?, ?, ?)",
+            (planned.hash, messages, to_json(planned.sample.target), metadata),
+        )
+        connection.execute(
+            "INSERT INTO plan SELECT ?, ?, ?, ?, sample, ? FROM samples WHERE hash = ?",
+            (run, planned.position, planned.variant, key, planned.sample.id, planned.hash),
+        )
+
+
+def write_entrant(connection: sqlite3.Connection, run: int, position: int, planned: PlannedEntrant) -> None:
+    """An entrant with its rates."""
+    entrant = planned.entrant
+    connection.execute(
+        "INSERT INTO entrants (run, position, name, hash, provider, model, parameters, variant, simulated, host, price)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            run,
+            position,
+            entrant.name,
+            entrant.hash,
+            entrant.provider,
+            entrant.model,
+            to_json(dict(entrant.parameters)),
+            entrant.prompt,
+            planned.simulated,
+            planned.host,
+            _price(connection, planned.rates),
+        ),
+    )
+
+
+def _price(connection: sqlite3.Connection, rates: Rates) -> int:
+    """The key of these rates, written once."""
+    content = {name: str(rate) for name, rate in rates.by_class.items()} | {"request": str(rates.per_request)}
+    fingerprint = digest([content, rates.source, rates.priced_on])
+    connection.execute(
+        "INSERT OR IGNORE INTO prices (hash, source, priced_on, rates) VALUES (?, ?, ?, ?)",
+        (fingerprint, rates.source, rates.priced_on, to_json(content)),
+    )
+    found = connection.execute("SELECT price FROM prices WHERE hash = ?", (fingerprint,)).fetchone()
+    return int(found["price"])
+
+
+def write_answer(connection: sqlite3.Connection, call: int, response: Response, price: int) -> None:
+    """An answer with usage, cost and attempts."""
+    usage = response.usage
+    served = response.served_model if response.served_model != response.model else None
+    connection.execute(
+        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        (
+            call,
+            response.text.encode("utf-8", "replace").decode(),
+            response.finish_reason,
+            response.latency_ms,
+            to_json(usage.counts()),
+            None if usage.raw is None else to_json(usage.raw),
+            to_json(usage.inconsistent) if usage.inconsistent else None,
+            response.cost.complete,
+            response.served_provider if response.served_provider != response.provider else None,
+            served,
+            to_json(response.not_applied) if response.not_applied else None,
+        ),
+    )
+    billed = [line for line in response.cost.lines if line.tokens or line.usd]
+    connection.executemany(
+        "INSERT INTO costs VALUES (?, ?, ?, ?, ?)",
+        [
+            (
+                call,
+                NO_PRICE if line.token_class == "reported" else price,  # noqa: S105 - a token class is no secret
+                line.token_class,
+                line.tokens,
+                None if line.usd is None else picodollars(line.usd),
+            )
+            for line in billed
+        ],
+    )
+    write_attempts(connection, call, response.attempts)
+    end_call(connection, call, "answered")
+
+
+def write_attempts(connection: sqlite3.Connection, call: int, attempts: Iterable[Attempt]) -> None:
+    """The attempts of a call."""
+    connection.executemany(
+        "INSERT INTO attempts VALUES (?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                call,
+                attempt.number,
+                attempt.started_at,
+                attempt.waited_ms,
+                attempt.latency_ms,
+                attempt.status,
+                attempt.error or None,
+                attempt.message or None,
+            )
+            for attempt in attempts
+        ],
+    )
+
+
+def end_call(connection: sqlite3.Connection, call: int, state: str) -> None:
+    """The final state of a call."""
+    connection.execute("UPDATE calls SET state = ?, ended_at = ? WHERE call = ?", (state, time.time(), call))

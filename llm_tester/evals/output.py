@@ -1,0 +1,126 @@
+"""What a task wants back: a JSON Schema, or a pydantic class, that golds and answers are checked against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from pydantic import BaseModel, Field, ValidationError
+
+from llm_tester.documents import Document, json_path, read_json
+from llm_tester.errors import LLMTesterError, TaskError
+from llm_tester.llms.loading import attribute_of, load_module, subclass_in
+from llm_tester.records import digest
+
+MAX_PROBLEMS = 20
+
+
+class OutputConfig(Document):
+    """Where a task's output schema stands: one of the two."""
+
+    schema_: str | None = Field(default=None, alias="schema")
+    """A file with a JSON Schema."""
+    model: str | None = None
+    """A pydantic class, as file.py or file.py:Class."""
+
+
+class Output(Protocol):
+    """A loaded output schema."""
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """The JSON Schema."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides what is valid."""
+
+    def problems(self, value: Any) -> list[str]:
+        """What in `value` breaks the schema, a line each; empty when it is valid."""
+
+
+class SchemaOutput:
+    """A JSON Schema from a file."""
+
+    def __init__(self, schema: Any, file: Path) -> None:
+        if not isinstance(schema, dict):
+            raise TaskError(f"{file}: a JSON Schema is an object")
+        chosen = validator_for(schema, default=Draft202012Validator)
+        try:
+            chosen.check_schema(schema)
+        except SchemaError as error:
+            raise TaskError(f"{file}: not a valid JSON Schema: {error.message} at {error.json_path}") from None
+        self.json_schema: Mapping[str, Any] = schema
+        self.fingerprint = digest(schema)
+        self._validator: Validator = chosen(schema)
+
+    def problems(self, value: Any) -> list[str]:
+        """What in `value` breaks the schema."""
+        plain = without_decimals(value)
+        found = []
+        for error in self._validator.iter_errors(plain):
+            found.append(f"{error.json_path.removeprefix('$.')}: {error.message}"[:200])
+            if len(found) == MAX_PROBLEMS:
+                break
+        return found
+
+
+class ModelOutput:
+    """A pydantic class from a task's Python file."""
+
+    def __init__(self, model: type[BaseModel], source: str) -> None:
+        self._model = model
+        self.json_schema: Mapping[str, Any] = model.model_json_schema()
+        self.fingerprint = digest([self.json_schema, source])
+
+    def problems(self, value: Any) -> list[str]:
+        """What in `value` the class refuses; types are not bent, as they would not be in JSON."""
+        try:
+            # From JSON text: strict rules then still let a date be a string and a float field take 3.
+            self._model.model_validate_json(json.dumps(without_decimals(value)), strict=True)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]
+            return [f"{json_path(detail['loc']) or '(the whole)'}: {detail['msg']}"[:200] for detail in details]
+        except ValueError as error:
+            return [str(error)[:200]]
+        return []
+
+
+def without_decimals(value: Any) -> Any:
+    """The same JSON value with exact decimals as floats, for validators that know only those."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and abs(value) < 10**15 else float(value)
+    if isinstance(value, dict):
+        return {key: without_decimals(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_decimals(item) for item in value]
+    return value
+
+
+def load_output(config: OutputConfig, folder: Path, task: str) -> Output:
+    """The output schema that a task declares; raises TaskError that names the file."""
+    if (config.schema_ is None) == (config.model is None):
+        raise TaskError(f'{folder / "task.json"}: output: name either "schema" or "model"')
+    if config.schema_ is not None:
+        file = folder / config.schema_
+        return SchemaOutput(read_json(file), file)
+    name, _, class_name = str(config.model).partition(":")
+    file = folder / name
+    try:
+        module = load_module(file, f"llm_tester_tasks.{task}")
+        if class_name:
+            model = attribute_of(module, class_name, where=str(file))
+        else:
+            model = subclass_in(module, BaseModel, where=str(file))
+    except LLMTesterError as error:
+        raise TaskError(error.message, hint=error.hint) from error
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise TaskError(f"{file}: {class_name} is not a pydantic class")
+    return ModelOutput(model, file.read_text("utf-8"))

@@ -1,0 +1,106 @@
+"""What a run will do, before anything is written: every sample checked, hashed and put in a seeded order."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from llm_tester.evals.entrants import Entrant
+from llm_tester.evals.samples import Sample
+from llm_tester.evals.tasks import Task
+from llm_tester.records import Message, digest
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """One task of a run: `places` holds, for each sample in file order, its position in the run or -1."""
+
+    task: Task
+    variants: tuple[str, ...]
+    samples_hash: str
+    places: array[int]
+
+    @property
+    def total(self) -> int:
+        """How many samples the task has."""
+        return len(self.places)
+
+    @property
+    def planned(self) -> int:
+        """How many of them the run uses."""
+        return sum(place >= 0 for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSample:
+    """One rendered sample at its position in the run."""
+
+    position: int
+    variant: str
+    sample: Sample
+    messages: tuple[Message, ...]
+
+    @property
+    def hash(self) -> str:
+        """64 hex characters that name the rendered prompt and the target."""
+        return digest([[[m.role, m.content] for m in self.messages], self.sample.target])
+
+
+def plan_tasks(tasks: Sequence[Task], entrants: Sequence[Entrant], *, limit: int | None, seed: int) -> list[TaskPlan]:
+    """Check every sample of every task, and give those that are used a position; the first bad one raises TaskError.
+
+    Within a task the order is a seeded shuffle, of which `limit` takes the first; tasks are interleaved evenly. So a
+    run that stops early has an unbiased part of each task.
+    """
+    variants = tuple(dict.fromkeys(entrant.prompt for entrant in entrants))
+    surveyed = [(task, *survey(task, variants)) for task in tasks]
+    ranks = [_ranks(task.name, total, limit, seed) for task, total, _ in surveyed]
+    positions = _interleaved([len(order) for order in ranks])
+    plans = []
+    for (task, total, samples_hash), order, taken in zip(surveyed, ranks, positions, strict=True):
+        places = array("q", [-1]) * total
+        for rank, index in enumerate(order):
+            places[index] = taken[rank]
+        plans.append(TaskPlan(task, variants, samples_hash, places))
+    return plans
+
+
+def survey(task: Task, variants: Iterable[str]) -> tuple[int, str]:
+    """The number of a task's samples and a hash over all of them; each is checked and rendered once per variant."""
+    for variant in variants:
+        task.template(variant)
+    total, content = 0, hashlib.sha256()
+    for sample in task.samples():
+        task.check_gold(sample)
+        for variant in variants:
+            task.messages(sample, variant)
+        fields = [sample.id, sample.input, sample.target, sample.prompt, list(sample.files), dict(sample.metadata)]
+        content.update(digest(fields).encode())
+        total += 1
+    return total, content.hexdigest()
+
+
+def planned_samples(plan: TaskPlan) -> Iterator[PlannedSample]:
+    """The samples that the run uses, streamed in file order."""
+    for place, sample in zip(plan.places, plan.task.samples(), strict=True):
+        if place >= 0:
+            for variant in plan.variants:
+                yield PlannedSample(place, variant, sample, plan.task.messages(sample, variant))
+
+
+def _ranks(name: str, total: int, limit: int | None, seed: int) -> list[int]:
+    order = list(range(total))
+    random.Random(f"{seed}:{name}").shuffle(order)
+    return order[:limit]
+
+
+def _interleaved(lengths: list[int]) -> list[list[int]]:
+    """For each task the positions of its ranks, so that every stretch of the run has its share of every task."""
+    keys = [((rank + 0.5) / length, number, rank) for number, length in enumerate(lengths) for rank in range(length)]
+    positions: list[list[int]] = [[0] * length for length in lengths]
+    for position, (_, number, rank) in enumerate(sorted(keys)):
+        positions[number][rank] = position
+    return positions

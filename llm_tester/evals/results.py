@@ -1,0 +1,146 @@
+"""What came of a run: one row per sample and entrant, streamed from the ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from llm_tester.cost_manager import from_picodollars, usd_text
+from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.run_records import RunRecord
+from llm_tester.evals.samples import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One sample for one entrant. `cost_usd` is the known sum, None where nothing is known; `cost_known` says whether
+    that is all of it. `unknown_calls` counts calls whose price or fate is unknown."""
+
+    position: int
+    sample_id: str
+    entrant: str
+    model: str
+    task: str
+    epoch: int
+    outcome: Outcome
+    score: float | None
+    fields: Mapping[str, str] | None
+    violations: tuple[str, ...]
+    note: str
+    answer: str | None
+    expected: Any
+    usage: Mapping[str, int]
+    inconsistent: tuple[str, ...]
+    cost_usd: Decimal | None
+    cost_known: bool
+    unknown_calls: int
+    simulated: bool
+    latency_ms: float | None
+    attempts: int
+    error: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as `report --format json` prints it."""
+        row: dict[str, Any] = {
+            "sample_id": self.sample_id,
+            "entrant": self.entrant,
+            "model": self.model,
+            "task": self.task,
+            "epoch": self.epoch,
+            "outcome": self.outcome.value,
+            "score": self.score,
+            "fields": dict(self.fields) if self.fields is not None else None,
+            "answer": self.answer,
+            "expected": self.expected,
+            "usage": dict(self.usage),
+            "cost_usd": None if self.cost_usd is None else usd_text(self.cost_usd),
+            "latency_ms": self.latency_ms,
+            "attempts": self.attempts,
+            "error": self.error or None,
+            "note": self.note or None,
+            "violations": list(self.violations) or None,
+        }
+        optional = ("fields", "error", "note", "violations")
+        return {key: value for key, value in row.items() if value is not None or key not in optional}
+
+
+def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> Iterator[Result]:
+    """The rows of a run in its order, entrants side by side; those of one sample where `sample_id` is given."""
+    alive = run.is_alive
+    wanted = {"run": run.key, "sample": sample_id}
+    for row in ledger.store.read(_RESULTS, wanted):
+        yield _result(row, alive=alive)
+
+
+_RESULTS = """
+SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model, e.simulated,
+       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.latency_ms, a.cost_complete,
+       sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
+       (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
+       (SELECT count(*) FROM attempts WHERE attempts.call = c.call) AS attempts,
+       (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError') AS timeouts,
+       (SELECT max(latency_ms) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError')
+           AS limit_ms,
+       (SELECT error || ': ' || message FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
+           AS error,
+       (SELECT count(*) FROM calls x WHERE x.run = p.run AND x.entrant = e.entrant AND x.position = p.position
+            AND x.epoch = 1 AND x.state IN ('unknown', 'claimed')) AS lost
+FROM plan p
+JOIN tasks t ON t.task = p.task
+JOIN entrants e ON e.run = p.run AND e.variant = p.variant
+JOIN samples s USING (sample)
+LEFT JOIN calls c ON c.call = (
+    SELECT call FROM calls WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = 1
+    ORDER BY attempt_group DESC LIMIT 1)
+LEFT JOIN answers a ON a.call = c.call
+LEFT JOIN scores sc ON sc.call = c.call AND sc.version = (SELECT max(version) FROM scores WHERE scores.call = c.call)
+WHERE p.run = :run AND (:sample IS NULL OR p.sample_id = :sample)
+ORDER BY p.position, e.position
+"""
+
+
+def _result(row: sqlite3.Row, *, alive: bool) -> Result:
+    outcome = _outcome(row, alive=alive)
+    failed = row["state"] == "failed"
+    priced = bool(row["cost_complete"]) or row["known"] is not None
+    lost = 0 if alive else row["lost"]
+    unpriced = row["state"] == "answered" and not row["cost_complete"]
+    return Result(
+        position=row["position"],
+        sample_id=row["sample_id"],
+        entrant=row["entrant"],
+        model=row["model"],
+        task=row["task"],
+        epoch=1,
+        outcome=outcome,
+        score=row["value"],
+        fields=json.loads(row["fields"]) if row["fields"] else None,
+        violations=tuple(json.loads(row["violations"])) if row["violations"] else (),
+        note=row["note"] or "",
+        answer=row["text"],
+        expected=json.loads(row["target"]),
+        usage=json.loads(row["usage"]) if row["usage"] else {},
+        inconsistent=tuple(json.loads(row["inconsistent"])) if row["inconsistent"] else (),
+        cost_usd=from_picodollars(row["known"] or 0) if priced else None,
+        cost_known=not unpriced and not row["timeouts"] and not lost,
+        unknown_calls=lost + bool(unpriced or row["timeouts"]),
+        simulated=bool(row["simulated"]),
+        latency_ms=row["limit_ms"] if failed else row["latency_ms"],
+        attempts=row["attempts"],
+        error=(row["error"] or "") if failed else "",
+    )
+
+
+def _outcome(row: sqlite3.Row, *, alive: bool) -> Outcome:
+    state = row["state"]
+    if state == "answered" and row["outcome"] is not None:
+        return Outcome(row["outcome"])
+    if state == "failed":
+        return Outcome.ERROR
+    if state == "unknown" or (state == "claimed" and not alive):
+        return Outcome.UNKNOWN
+    return Outcome.NOT_RUN

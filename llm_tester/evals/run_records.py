@@ -1,0 +1,158 @@
+"""The ledger's rows as objects: runs, tasks, entrants, places of the plan, calls of unknown fate."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from llm_tester.cost_manager import Rates, from_picodollars
+from llm_tester.evals.entrants import Entrant
+from llm_tester.evals.ownership import is_alive
+from llm_tester.records import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run's line in the ledger; `status` is running, complete, incomplete or stopped."""
+
+    key: int
+    id: str
+    name: str | None
+    project: str
+    status: str
+    seed: int
+    settings: Mapping[str, Any]
+    created_at: float
+    ended_at: float | None
+    owner: str | None
+    lease_until: float | None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a process works on it now."""
+        return self.status == "running" and is_alive(self.owner, self.lease_until)
+
+    @property
+    def state(self) -> str:
+        """The status, where a run whose process died is stopped."""
+        return "stopped" if self.status == "running" and not self.is_alive else self.status
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task as a run froze it."""
+
+    key: int
+    name: str
+    folder: Path
+    hash: str
+    samples_hash: str
+    total: int
+    planned: int
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EntrantRecord:
+    """An entrant as a run froze it, with the rates that it is priced at."""
+
+    key: int
+    entrant: Entrant
+    simulated: bool
+    host: str
+    price: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEntrant:
+    """What a run is to write of an entrant."""
+
+    entrant: Entrant
+    simulated: bool
+    host: str
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One planned sample for one entrant, and what the ledger knows of it: the state and number of its last call."""
+
+    position: int
+    task: int
+    sample_id: str
+    sample_hash: str
+    messages: tuple[Message, ...]
+    target: Any
+    metadata: Mapping[str, Any]
+    entrant: int
+    state: str | None
+    call: int | None
+    attempt_group: int
+    scored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCall:
+    """A call that was claimed and whose fate nobody knows; it can have cost `at_most` USD (None: unbounded)."""
+
+    entrant: str
+    task: str
+    sample_id: str
+    call_id: str
+    at_most: Decimal | None
+
+
+def run_record(row: sqlite3.Row) -> RunRecord:
+    """A row of `runs`."""
+    return RunRecord(
+        row["run"],
+        row["id"],
+        row["name"],
+        row["project"],
+        row["status"],
+        row["seed"],
+        json.loads(row["settings"]),
+        row["created_at"],
+        row["ended_at"],
+        row["owner"],
+        row["lease_until"],
+    )
+
+
+def entrant_record(row: sqlite3.Row) -> EntrantRecord:
+    """A row of `entrants` with its price."""
+    content = {name: Decimal(rate) for name, rate in json.loads(row["rates"]).items()}
+    per_request = content.pop("request")
+    rates = Rates(content, per_request, row["source"], row["priced_on"])
+    entrant = Entrant(row["name"], row["provider"], row["model"], json.loads(row["parameters"]), row["variant"])
+    return EntrantRecord(row["entrant"], entrant, bool(row["simulated"]), row["host"], row["price"], rates)
+
+
+def unknown_call(row: sqlite3.Row) -> UnknownCall:
+    """A claimed call with the names of its place."""
+    at_most = None if row["at_most"] is None else from_picodollars(row["at_most"])
+    return UnknownCall(row["entrant"], row["task"], row["sample_id"], row["call_id"], at_most)
+
+
+def place(row: sqlite3.Row) -> Place:
+    """A planned sample for one entrant with its last call."""
+    return Place(
+        position=row["position"],
+        task=row["task"],
+        sample_id=row["sample_id"],
+        sample_hash=row["hash"],
+        messages=tuple(Message(role, content) for role, content in json.loads(row["messages"])),
+        target=json.loads(row["target"]),
+        metadata=json.loads(row["metadata"]) if row["metadata"] else {},
+        entrant=row["entrant"],
+        state=row["state"],
+        call=row["call"],
+        attempt_group=row["attempt_group"],
+        scored=bool(row["scored"]),
+    )

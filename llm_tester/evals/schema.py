@@ -1,0 +1,154 @@
+"""The tables of the ledger. A migration is never changed once released; a new one is added after it."""
+
+from __future__ import annotations
+
+_FIRST = """
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT,
+    project TEXT NOT NULL,
+    status TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    epochs INTEGER NOT NULL,
+    settings TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    ended_at REAL,
+    owner TEXT,
+    lease_until REAL
+);
+CREATE TABLE tasks (
+    task INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    samples_hash TEXT NOT NULL,
+    samples_total INTEGER NOT NULL,
+    samples_planned INTEGER NOT NULL,
+    UNIQUE (run, position)
+);
+CREATE TABLE prices (
+    price INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    priced_on TEXT,
+    rates TEXT NOT NULL
+);
+CREATE TABLE entrants (
+    entrant INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    simulated INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    price INTEGER NOT NULL REFERENCES prices,
+    UNIQUE (run, position)
+);
+CREATE TABLE samples (
+    sample INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    messages TEXT NOT NULL,
+    target TEXT NOT NULL,
+    metadata TEXT
+);
+CREATE TABLE plan (
+    run INTEGER NOT NULL REFERENCES runs,
+    position INTEGER NOT NULL,
+    variant TEXT NOT NULL,
+    task INTEGER NOT NULL REFERENCES tasks,
+    sample INTEGER NOT NULL REFERENCES samples,
+    sample_id TEXT NOT NULL,
+    PRIMARY KEY (run, position, variant)
+) WITHOUT ROWID;
+CREATE TABLE calls (
+    call INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL UNIQUE,
+    run INTEGER REFERENCES runs,
+    entrant INTEGER REFERENCES entrants,
+    position INTEGER,
+    epoch INTEGER NOT NULL,
+    purpose TEXT NOT NULL,
+    attempt_group INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    claimed_at REAL NOT NULL,
+    ended_at REAL,
+    at_most INTEGER,
+    provider TEXT,
+    model TEXT,
+    project TEXT,
+    owner TEXT,
+    lease_until REAL,
+    remote_ref TEXT
+);
+CREATE INDEX calls_by_place ON calls (run, entrant, position, epoch, attempt_group);
+CREATE TABLE attempts (
+    call INTEGER NOT NULL REFERENCES calls,
+    number INTEGER NOT NULL,
+    provider TEXT,
+    model TEXT,
+    started_at REAL NOT NULL,
+    waited_ms REAL NOT NULL,
+    latency_ms REAL,
+    status INTEGER,
+    error TEXT,
+    message TEXT,
+    PRIMARY KEY (call, number)
+) WITHOUT ROWID;
+CREATE TABLE answers (
+    call INTEGER PRIMARY KEY REFERENCES calls,
+    text TEXT NOT NULL,
+    finish_reason TEXT,
+    latency_ms REAL,
+    usage TEXT NOT NULL,
+    raw_usage TEXT,
+    inconsistent TEXT,
+    cost_complete INTEGER NOT NULL,
+    served_provider TEXT,
+    served_model TEXT,
+    not_applied TEXT,
+    cached_from INTEGER REFERENCES calls
+);
+CREATE TABLE scores (
+    call INTEGER NOT NULL REFERENCES calls,
+    version INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    value REAL NOT NULL,
+    fields TEXT,
+    violations TEXT,
+    note TEXT,
+    PRIMARY KEY (call, version)
+) WITHOUT ROWID;
+CREATE TABLE costs (
+    call INTEGER NOT NULL REFERENCES calls,
+    price INTEGER NOT NULL,
+    token_class TEXT NOT NULL,
+    tokens INTEGER NOT NULL,
+    picodollars INTEGER,
+    PRIMARY KEY (call, price, token_class)
+) WITHOUT ROWID;
+CREATE TABLE rollups (
+    day TEXT NOT NULL,
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    task TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    token_class TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    unknown_calls INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    picodollars INTEGER NOT NULL,
+    PRIMARY KEY (day, project, provider, model, task, purpose, outcome, token_class)
+) WITHOUT ROWID
+"""
+
+MIGRATIONS = (_FIRST,)

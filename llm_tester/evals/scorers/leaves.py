@@ -1,0 +1,130 @@
+"""The leaves of structured output, and what share of a gold's leaves an answer has right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+from llm_tester.evals.scorers.matching import align, assign
+from llm_tester.evals.scorers.rules import ByType, Comparison, FieldRule, ListRule, Scalar
+
+MAX_DEPTH = 64
+"""Containers nested deeper than this are refused; no gold needs it, and the program's stack ends somewhere."""
+
+MAX_PAIRS = 200_000
+"""So many pairs of list items are compared at least; what an answer has beyond them and beyond four times the gold's
+items stays unmatched."""
+
+_UNDECLARED = ByType()
+
+
+class UnfitValueError(ValueError):
+    """A value that cannot be taken apart; the message goes on after "the value"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarLeaf:
+    """A value that is no container, read by the rule of its field."""
+
+    rule: Comparison
+    key: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ListLeaf:
+    """A list: the leaves of each item that is not empty."""
+
+    ordered: bool
+    items: tuple[Leaves, ...]
+
+
+Path = tuple[str, ...]
+Leaf = ScalarLeaf | ListLeaf
+Leaves = Mapping[Path, Leaf]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one leaf came out: `verdict` is correct, wrong, missing or invented, `share` (0 to 1) what it counts."""
+
+    path: str
+    verdict: str
+    share: float
+
+
+class LeafReader:
+    """Takes JSON values apart into leaves under the rules of a task; null, "", [] and {} are no leaves."""
+
+    def __init__(self, rules: Mapping[str, FieldRule]) -> None:
+        self._rules = rules
+
+    def leaves(self, value: Any) -> Leaves:
+        """The leaves by their path; of a list or a scalar the only one, at the empty path."""
+        return self._leaves(value, "", 0)
+
+    def _leaves(self, value: Any, pattern: str, depth: int) -> Leaves:
+        found: dict[Path, Leaf] = {}
+        self._collect(value, (), pattern, depth, found)
+        return found
+
+    def _collect(self, value: Any, path: Path, pattern: str, depth: int, found: dict[Path, Leaf]) -> None:
+        if depth > MAX_DEPTH:
+            raise UnfitValueError(f"is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                self._collect(inner, (*path, name), f"{pattern}.{name}" if pattern else name, depth + 1, found)
+        elif isinstance(value, list):
+            items = tuple(item for one in value if (item := self._leaves(one, f"{pattern}[]", depth + 1)))
+            if items:
+                found[path] = ListLeaf(self._is_ordered(pattern), items)
+        elif not (value is None or (isinstance(value, str) and not value.strip())):
+            if not isinstance(value, Scalar):
+                raise UnfitValueError(f"holds a {type(value).__name__}, which JSON cannot say")
+            rule = self._comparison(pattern)
+            found[path] = ScalarLeaf(rule, rule.read(value))
+
+    def _is_ordered(self, pattern: str) -> bool:
+        rule = self._rules.get(pattern)
+        return isinstance(rule, ListRule) and rule.list == "ordered"
+
+    def _comparison(self, pattern: str) -> Comparison:
+        rule = self._rules.get(pattern)
+        return _UNDECLARED if rule is None or isinstance(rule, ListRule) else rule
+
+
+def verdicts(gold: Leaves, answer: Leaves) -> list[Verdict]:
+    """The verdict on each leaf of gold and answer together, the gold's first."""
+    found = [_verdict(path, leaf, answer.get(path)) for path, leaf in gold.items()]
+    return found + [Verdict(".".join(path), "invented", 0.0) for path in answer if path not in gold]
+
+
+def _verdict(path: Path, gold: Leaf, answer: Leaf | None) -> Verdict:
+    name = ".".join(path)
+    if answer is None:
+        return Verdict(name, "missing", 0.0)
+    share = _share(gold, answer)
+    return Verdict(name, "correct" if share == 1 else "wrong", share)
+
+
+def _share(gold: Leaf, answer: Leaf) -> float:
+    if isinstance(gold, ScalarLeaf) and isinstance(answer, ScalarLeaf):
+        return 1.0 if gold.rule.same(gold.key, answer.key) else 0.0
+    if isinstance(gold, ListLeaf) and isinstance(answer, ListLeaf):
+        return _f1(gold, answer)
+    return 0.0
+
+
+def _agreement(gold: Leaves, answer: Leaves) -> float:
+    """The mean over the leaves of two items together; 0 for items of different kinds, which share no path."""
+    shares = [_share(leaf, answer[path]) for path, leaf in gold.items() if path in answer]
+    return fsum(shares) / (len(gold) + len(answer) - len(shares))
+
+
+def _f1(gold: ListLeaf, answer: ListLeaf) -> float:
+    considered = answer.items[: max(4 * len(gold.items), MAX_PAIRS // len(gold.items))]
+    similarities = [[_agreement(item, other) for other in considered] for item in gold.items]
+    pairs = align(similarities) if gold.ordered else assign(similarities)
+    matched = fsum(similarities[row][column] for row, column in pairs)
+    return 2 * matched / (len(gold.items) + len(answer.items))

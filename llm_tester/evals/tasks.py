@@ -1,0 +1,236 @@
+"""Task folders: task.json, samples, prompt, output schema and scorer, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError, meta
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import Field
+
+from llm_tester.config import Workspace
+from llm_tester.documents import Document, read_json, read_text, validate
+from llm_tester.errors import ConfigurationError, LLMTesterError, TaskError, suggestion
+from llm_tester.evals.datasets import FieldMap, read_samples, target_from_text
+from llm_tester.evals.output import Output, OutputConfig, load_output
+from llm_tester.evals.samples import Answer, Sample, Score, ScoreContext, Scorer
+from llm_tester.evals.scorers import AnyScorer
+from llm_tester.llms.provider_factory import builtin_folder
+from llm_tester.records import Message, chat, digest
+
+TASK_FILE = "task.json"
+DEFAULT_VARIANT = ""
+
+
+class PromptFile(Document):
+    """A prompt in a file of its own."""
+
+    file: str
+    """The file's name, relative to the task's folder."""
+
+
+class TaskConfig(Document):
+    """A task's task.json."""
+
+    schema_: str | None = Field(default=None, alias="$schema")
+    """The JSON Schema of this file, for editors."""
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The task's name."""
+    description: str = ""
+    """What the task asks, in a line."""
+    system_prompt: str | None = None
+    """Sent before the prompt; the provider's own where absent."""
+    prompt: str | PromptFile
+    """A Jinja2 text with {{ input }}, or the file that holds it."""
+    prompts: dict[str, str | PromptFile] = Field(default_factory=dict)
+    """Variants of the prompt, by name, for entrants to use."""
+    samples: str = "samples.jsonl"
+    """The file with the samples, .jsonl or .csv."""
+    fields: FieldMap = FieldMap()
+    """Which columns of the samples hold what, where they have names of their own."""
+    output: OutputConfig | None = None
+    """What the answer should look like."""
+    scorer: AnyScorer
+    """How answers are scored."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Parameters sent with each call, such as temperature."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loaded task."""
+
+    folder: Path
+    config: TaskConfig
+    output: Output | None
+    prompts: Mapping[str, str]
+    _templates: dict[str, Template] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> Task:
+        """The task in `folder`; raises TaskError that lists every mistake in its task.json."""
+        file = folder / TASK_FILE
+        try:
+            config = validate(TaskConfig, read_json(file), file=str(file), error=TaskError)
+            prompts = {DEFAULT_VARIANT: config.prompt, **config.prompts}
+            texts = {name: _prompt_text(prompt, folder) for name, prompt in prompts.items()}
+            output = load_output(config.output, folder, config.name) if config.output else None
+        except ConfigurationError as error:
+            raise TaskError(error.message, hint=error.hint) from None
+        task = cls(folder.resolve(), config, output, texts)
+        for variant, text in texts.items():
+            task._templates[variant] = _template(text, variant, file)
+        return task
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.config.name
+
+    @property
+    def scorer(self) -> Scorer:
+        """How its answers are scored."""
+        return self.config.scorer
+
+    @property
+    def context(self) -> ScoreContext:
+        """What its scorer may use."""
+        return ScoreContext(self.output)
+
+    @property
+    def samples_file(self) -> Path:
+        """Where its samples stand."""
+        return self.folder / self.config.samples
+
+    @cached_property
+    def hash(self) -> str:
+        """64 hex characters that name all that decides on questions and scores, but for the samples."""
+        spec = self.config.model_dump(mode="json", include={"system_prompt", "scorer", "parameters"})
+        return digest([spec, dict(self.prompts), self.output.fingerprint if self.output else None])
+
+    def spec(self) -> dict[str, Any]:
+        """What the ledger keeps of the task."""
+        spec = self.config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return spec | {"prompts": dict(self.prompts), "json_schema": self.output and dict(self.output.json_schema)}
+
+    def samples(self) -> Iterator[Sample]:
+        """Its samples, streamed and checked; raises TaskError that names file and line or sample."""
+        textual = self.samples_file.suffix.lower() == ".csv" and self.config.scorer.type == "fields"
+        for sample in read_samples(self.samples_file, self.config.fields):
+            if textual:
+                target = target_from_text(sample.target)
+                yield Sample(sample.id, sample.input, target, sample.prompt, sample.files, sample.metadata)
+            else:
+                yield sample
+
+    def check_gold(self, sample: Sample) -> None:
+        """Raise TaskError when the sample's target cannot be a right answer to this task."""
+        where = f'{self.samples_file}: sample "{sample.id}"'
+        try:
+            self.scorer.check_target(sample.target)
+        except TaskError as error:
+            raise TaskError(f"{where}: {error.message}", hint=error.hint) from None
+        problems = self.output.problems(sample.target) if self.output else []
+        if problems:
+            raise TaskError(
+                f"{where}: the target breaks the output schema: {'; '.join(problems[:3])}",
+                hint="Mend the target or the schema.",
+            )
+
+    def messages(self, sample: Sample, variant: str = DEFAULT_VARIANT) -> tuple[Message, ...]:
+        """The turns that ask for this sample; a sample's own prompt is literal text before its input."""
+        if sample.prompt is not None:
+            return chat(f"{sample.prompt}\n\n{sample.input}", self.config.system_prompt or "")
+        try:
+            text = self.template(variant).render(input=sample.input, id=sample.id, metadata=sample.metadata)
+        except TemplateError as error:
+            raise TaskError(f'{self.folder / TASK_FILE}: prompt, sample "{sample.id}": {error.message}') from None
+        return chat(text, self.config.system_prompt or "")
+
+    def template(self, variant: str) -> Template:
+        """The prompt of that name; raises ConfigurationError with near names."""
+        if variant not in self._templates:
+            raise ConfigurationError(
+                f'the task "{self.name}" has no prompt "{variant}"', hint=suggestion(variant, self.config.prompts)
+            )
+        return self._templates[variant]
+
+    async def score(self, sample: Sample, answer: Answer) -> Score:
+        """The verdict of the task's scorer."""
+        return await self.scorer.score(sample, answer, self.context)
+
+
+def _prompt_text(prompt: str | PromptFile, folder: Path) -> str:
+    return prompt if isinstance(prompt, str) else read_text(folder / prompt.file)
+
+
+def _template(text: str, variant: str, file: Path) -> Template:
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    place = f"{file}: prompts.{variant}" if variant else f"{file}: prompt"
+    try:
+        used = meta.find_undeclared_variables(environment.parse(text))
+        template = environment.from_string(text)
+    except TemplateError as error:
+        raise TaskError(f"{place}: not a Jinja2 template: {error.message}") from None
+    unknown = sorted(used - {"input", "id", "metadata"})
+    if unknown:
+        raise TaskError(
+            f'{place}: there is no "{unknown[0]}" to fill in', hint="A prompt may use input, id and metadata."
+        )
+    if "input" not in used:
+        raise TaskError(f"{place}: {{{{ input }}}} does not stand in it", hint="Say where the sample's input goes.")
+    return template
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTask:
+    """A task folder, loaded, or why it is broken."""
+
+    name: str
+    folder: Path
+    source: str
+    task: Task | None = None
+    problem: LLMTesterError | None = None
+
+
+def find_tasks(workspace: Workspace) -> dict[str, FoundTask]:
+    """Every task by folder name, the workspace's before the shipped ones."""
+    places = [("built in", builtin_folder("tasks"))]
+    if workspace.root is not None:
+        places.insert(0, ("workspace", workspace.root / "tasks"))
+    found: dict[str, FoundTask] = {}
+    for source, parent in places:
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if (folder / TASK_FILE).exists() and folder.name not in found:
+                found[folder.name] = _found(folder, source)
+    return found
+
+
+def _found(folder: Path, source: str) -> FoundTask:
+    try:
+        return FoundTask(folder.name, folder, source, Task.load(folder))
+    except LLMTesterError as problem:
+        return FoundTask(folder.name, folder, source, problem=problem)
+
+
+def load_task(named: str, workspace: Workspace) -> Task:
+    """The task of that name, or in that folder; raises TaskError with near names."""
+    folder = Path(named)
+    if len(folder.parts) > 1 or (folder / TASK_FILE).is_file():
+        if not (folder / TASK_FILE).is_file():
+            raise TaskError(
+                f"{folder}: there is no {TASK_FILE} in this folder", hint="`llm-tester tasks new` makes one."
+            )
+        return Task.load(folder)
+    found = find_tasks(workspace)
+    if named not in found:
+        raise TaskError(f'there is no task "{named}"', hint=suggestion(named, found))
+    return found[named].task or _raise(found[named].problem)
+
+
+def _raise(problem: LLMTesterError | None) -> Task:
+    raise problem or TaskError("cannot be used")

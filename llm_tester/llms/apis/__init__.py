@@ -1,0 +1,1 @@
+"""One file per wire format: what `"api"` in a provider's config.json names."""

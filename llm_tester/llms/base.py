@@ -1,0 +1,188 @@
+"""BaseLLM, the face of every provider: what a drop-in class inherits and what every call goes through."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
+from llm_tester.cost_manager import cost_of, rates_of
+from llm_tester.documents import Document
+from llm_tester.errors import (
+    BadResponseError,
+    ConfigurationError,
+    LLMTesterError,
+    MissingKeyError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    UnknownModelError,
+    error_for_status,
+    suggestion,
+)
+from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
+from llm_tester.llms.flow import Call, Flow, Session, adrive, drive
+from llm_tester.llms.usage import read_usage
+from llm_tester.records import Request, Response, UsageData, chat
+
+
+class BaseLLM(ABC):
+    """A provider. A subclass needs `_call_llm_api` and nothing else; it may be `async def`.
+
+    `blocking` says whether that method may wait (it then runs on a thread of its own), `applies` names the parameters
+    that it hands on ("*": all), `options_type` is the document that checks the provider's `options`.
+    """
+
+    blocking: ClassVar[bool] = True
+    simulated: ClassVar[bool] = False
+    applies: ClassVar[frozenset[str]] = frozenset()
+    options_type: ClassVar[type[Document] | None] = None
+
+    def __init__(self, config: ProviderConfig | None = None) -> None:
+        self.config = config or ProviderConfig(name=type(self).__name__.lower(), open_catalogue=True)
+        self._entries: dict[str, ModelEntry] = {entry.name: entry for entry in self.config.llm_models}
+        self.environment: Mapping[str, str] = os.environ
+        self._session = Session(threads=self.config.max_connections)
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.config.name
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its answers are made up or replayed here, so that they cost no new money."""
+        return self.simulated or self.config.simulated
+
+    @abstractmethod
+    def _call_llm_api(
+        self, prompt: str, system_prompt: str, model_name: str, model_config: ModelConfig
+    ) -> tuple[str, dict[str, Any] | UsageData]:
+        """The answer's text and its usage; failures are raised, best as one of our ProviderErrors."""
+
+    def get_response(self, prompt: str, source: str = "", model_name: str | None = None) -> tuple[str, UsageData]:
+        """The answer to `prompt` about the text `source`, with its usage, after retries."""
+        text = f"{prompt}\n\n{source}" if source else prompt
+        response = self.respond(self.request(text, model_name))
+        return response.text, response.usage
+
+    def request(self, prompt: str, model_name: str | None = None, **details: Any) -> Request:
+        """A request to one of this provider's models, the default one where none is named."""
+        model = model_name or self.get_default_model()
+        if model is None:
+            raise ConfigurationError(f"{self.name} has no default model", hint="Name a model.")
+        return Request(self.name, model, chat(prompt), **details)
+
+    def respond(self, request: Request) -> Response:
+        """The usage-tracked answer to `request`, after retries."""
+        return drive(exchange(self, request, self._policy(request.model)), self._session)
+
+    async def arespond(self, request: Request) -> Response:
+        """As `respond`, on the event loop."""
+        return await adrive(exchange(self, request, self._policy(request.model)), self._session)
+
+    def get_default_model(self) -> str | None:
+        """The model that is used where none is named."""
+        return self.config.default_model
+
+    def get_api_key(self) -> str | None:
+        """The key from the environment variable that the configuration names; None when there is none."""
+        return self.environment.get(self.config.env_key or "") or None
+
+    def get_model_config(self, model_name: str | None = None) -> ModelConfig | None:
+        """The catalogue's entry for a model, the default one where none is named; None when it is not listed."""
+        entry = self._entries.get(model_name or self.get_default_model() or "")
+        return ModelConfig.model_construct(**entry.__dict__) if entry else None
+
+    def list_models(self) -> list[str]:
+        """The names in the catalogue."""
+        return list(self._entries)
+
+    def is_model_available(self, name: str) -> bool:
+        """Whether calls to this model are accepted."""
+        return name in self._entries or self.config.open_catalogue
+
+    def model_entry(self, name: str) -> ModelEntry:
+        """The catalogue's entry; an open catalogue makes one without prices, a closed one raises UnknownModelError."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            return entry
+        if not self.config.open_catalogue:
+            raise UnknownModelError(
+                f'{self.name} has no model "{name}"',
+                hint=suggestion(name, self._entries)
+                or f"Add it under providers.{self.name}.llm_models in the workspace's config.json.",
+            )
+        return ModelEntry(name=name)
+
+    def prepare(self, model_name: str) -> None:
+        """Check what can be checked before the first call: the model, and the key where one is needed."""
+        self.model_entry(model_name)
+        if self.config.env_key and self.get_api_key() is None:
+            raise MissingKeyError(
+                f"{self.name} needs a key, and {self.config.env_key} is not set",
+                hint=f"Set {self.config.env_key} in the environment or in the .env beside config.json.",
+            )
+
+    def not_applied(self, request: Request) -> tuple[str, ...]:
+        """The parameters of `request` that this class does not hand on."""
+        if "*" in self.applies:
+            return ()
+        return tuple(sorted(set(request.parameters) - self.applies))
+
+    def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        """One try: the delivered answer, or the failure that it met."""
+        entry = self.model_entry(request.model)
+        model_config = ModelConfig.model_construct(
+            **entry.__dict__
+            | {
+                "parameters": request.parameters,
+                "output_schema": request.output_schema,
+                "messages": request.messages,
+                "files": request.files,
+                "tags": {**request.tags, "attempt": number},
+            }
+        )
+        system_prompt = request.system_prompt or self.config.system_prompt
+        arguments = (request.prompt, system_prompt, request.model, model_config)
+        timeout = request.timeout or self.config.timeout
+        outcome = yield Call(self._call_llm_api, arguments, timeout, self.blocking)
+        return _read(outcome, type(self).__name__)
+
+    def _policy(self, model: str) -> CallPolicy:
+        rates = rates_of(self.model_entry(model))
+        return CallPolicy(cost=lambda usage: cost_of(usage, rates))
+
+
+def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:
+    """What provider code returned or raised, as a delivery or one of our failures."""
+    if isinstance(outcome, LLMTesterError) and not isinstance(outcome, ProviderError):
+        raise outcome
+    if isinstance(outcome, Exception):
+        return _failure(outcome, class_name)
+    if not (isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[0], str)):
+        return BadResponseError(
+            f"{class_name}._call_llm_api returned {type(outcome).__name__}, not (text, usage)", reason="bad_return"
+        )
+    try:
+        usage = read_usage(outcome[1])
+    except BadResponseError as error:
+        return error
+    return Delivery(outcome[0], usage)
+
+
+def _failure(error: Exception, class_name: str) -> ProviderError:
+    """Client libraries differ: an HTTP status on the exception says most, its type the rest."""
+    if isinstance(error, ProviderError):
+        return error
+    message = f"{class_name}: {type(error).__name__}: {error}"
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
+        return error_for_status(status, message)
+    if isinstance(error, TimeoutError):
+        return ProviderTimeoutError(message)
+    if isinstance(error, ConnectionError):
+        return ProviderConnectionError(message)
+    return ProviderError(message)

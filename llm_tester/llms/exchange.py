@@ -1,0 +1,166 @@
+"""The policy of one call as a flow: admit, send, read, settle, try again. No I/O in it, and no clock of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from llm_tester.cost_manager import UNPRICED, cost_of
+from llm_tester.errors import ProviderError
+from llm_tester.llms.flow import Acquire, Do, Effect, Flow, Slot, Wait
+from llm_tester.llms.retry import RetryPolicy
+from llm_tester.records import Attempt, Cost, Request, Response, UsageData
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one successful attempt brought."""
+
+    text: str
+    usage: UsageData
+
+
+class Journal(Protocol):
+    """The durable record of one call; each future is done when the step is on disk."""
+
+    def claim(self) -> Future[Any]:
+        """Before anything is sent."""
+
+    def answered(self, response: Response) -> Future[Any]:
+        """Before anything is scored."""
+
+    def failed(self, error: ProviderError) -> Future[Any]:
+        """After the last attempt."""
+
+
+class Provider(Protocol):
+    """What the policy needs of a provider."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its answers cost no new money."""
+
+    def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        """One try."""
+
+    def not_applied(self, request: Request) -> tuple[str, ...]:
+        """The parameters that it does not hand on."""
+
+
+def _unpriced(usage: UsageData) -> Cost:
+    return cost_of(usage, UNPRICED)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """What surrounds the attempts of a call: retries, shared slots, prices, the journal and the clocks."""
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    cost: Callable[[UsageData], Cost] = _unpriced
+    slot: Slot | None = None
+    journal: Journal | None = None
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+
+
+def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[Response]:
+    """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came."""
+    attempts: list[Attempt] = []
+    waited = 0.0
+    while True:
+        number = len(attempts) + 1
+        outcome = yield from _in_slot(provider, request, policy, attempts, waited)
+        if isinstance(outcome, Response):
+            return outcome
+        delay = policy.retry.delay(number, outcome)
+        if delay is None:
+            raise outcome
+        waited = delay * 1000
+        yield Wait(delay)
+
+
+def _in_slot(
+    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], waited: float
+) -> Generator[Effect, Any, Response | ProviderError]:
+    """One attempt while holding a slot, from the claim until its result is durable."""
+    if policy.slot is not None:
+        yield Acquire(policy.slot)
+    try:
+        if policy.journal is not None and not attempts:
+            yield Do(policy.journal.claim)
+        started, begun = policy.now(), policy.clock()
+        outcome = yield from provider.attempt(request, len(attempts) + 1)
+        elapsed = (policy.clock() - begun) * 1000
+        attempts.append(_record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started))
+        if isinstance(outcome, ProviderError):
+            yield from _note_failure(provider, request, policy, attempts, outcome)
+            return outcome
+        response = _response(provider, request, policy, attempts, outcome)
+        if policy.journal is not None:
+            journal = policy.journal
+            yield Do(lambda: journal.answered(response))
+        return response
+    finally:
+        if policy.slot is not None:
+            policy.slot.release()
+
+
+def _note_failure(
+    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], error: ProviderError
+) -> Generator[Effect, Any, None]:
+    error.provider, error.model = provider.name, request.model
+    error.attempts = tuple(attempts)
+    if policy.journal is not None and policy.retry.delay(len(attempts), error) is None:
+        journal = policy.journal
+        yield Do(lambda: journal.failed(error))
+
+
+def _record(
+    provider: Provider,
+    request: Request,
+    outcome: Delivery | ProviderError,
+    number: int,
+    waited: float,
+    elapsed: float,
+    started: float,
+) -> Attempt:
+    if isinstance(outcome, ProviderError):
+        kind, status, text, latency = type(outcome).__name__, outcome.status, outcome.message, elapsed
+    else:
+        kind, status, text, latency = "", None, "", _latency(provider, outcome.usage, elapsed)  # type: ignore[assignment]
+    measured = None if provider.is_simulated and kind else latency
+    return Attempt(number, provider.name, request.model, not kind, status, kind, text, waited, measured, started)
+
+
+def _latency(provider: Provider, usage: UsageData, elapsed: float) -> float | None:
+    """What the provider declares; what was measured here says nothing of an answer that is only simulated."""
+    if usage.latency_ms is not None or provider.is_simulated:
+        return usage.latency_ms
+    return elapsed
+
+
+def _response(
+    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], delivery: Delivery
+) -> Response:
+    return Response(
+        text=delivery.text,
+        provider=provider.name,
+        model=request.model,
+        served_provider=provider.name,
+        served_model=delivery.usage.served_model or request.model,
+        usage=delivery.usage,
+        cost=policy.cost(delivery.usage),
+        finish_reason=delivery.usage.finish_reason,
+        attempts=tuple(attempts),
+        latency_ms=attempts[-1].latency_ms,
+        not_applied=provider.not_applied(request),
+        simulated=provider.is_simulated,
+        call_id=request.call_id,
+    )

@@ -1,0 +1,257 @@
+"""The one place where sync and async part: a flow is a generator that yields effects, a driver carries them out."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from llm_tester.errors import ProviderError, ProviderTimeoutError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put a wire request on the network; the answer is the transport's reply, or the ProviderError that it met."""
+
+    request: Any
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The next piece of an open stream's body; the answer is bytes, empty at the end."""
+
+    stream: Any
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let `seconds` pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """Wait for one of a limiter's slots; who acquired it calls the slot's `release`."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run a provider's own code for at most `timeout` seconds; the answer is what it returns, or the error it met.
+
+    A coroutine function runs on the event loop; other code that may block runs on a daemon thread.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    timeout: float
+    blocking: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Start something that is durable or shared, a claim or a cache entry, and wait for its future."""
+
+    start: Callable[[], Future[Any]]
+
+
+Effect = Send | Read | Wait | Acquire | Call | Do
+Flow = Generator[Effect, Any, T]
+
+
+class Slot(Protocol):
+    """A shared limit: both ways of waiting for it, and giving back."""
+
+    def acquire(self) -> None:
+        """Wait in this thread."""
+
+    async def aacquire(self) -> None:
+        """Wait on the event loop."""
+
+    def release(self) -> None:
+        """Give the slot back."""
+
+
+class Transport(Protocol):
+    """The network, both ways; see Send and Read."""
+
+    def send(self, effect: Send | Read) -> Any:
+        """Carry the effect out in this thread."""
+
+    async def asend(self, effect: Send | Read) -> Any:
+        """Carry the effect out on the event loop."""
+
+
+def drive(flow: Flow[T], session: Session) -> T:
+    """Run `flow` to its end in this thread and return what it returns; an exception is thrown into it first."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                answer = session.perform(effect)
+            except BaseException as error:  # noqa: BLE001 - the flow decides, and settles what it holds
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+async def adrive(flow: Flow[T], session: Session) -> T:
+    """Run `flow` to its end on the event loop; as `drive` in everything else."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                answer = await session.aperform(effect)
+            except BaseException as error:  # noqa: BLE001 - the flow decides, and settles what it holds
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(answer)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+class Session:
+    """What effects are carried out with: the network, the clock and the threads for blocking code."""
+
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        threads: int = 8,
+        sleep: Callable[[float], None] = time.sleep,
+        asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._transport = transport
+        self._pool = DaemonPool(threads)
+        self._sleep = sleep
+        self._asleep = asleep
+
+    @property
+    def transport(self) -> Transport:
+        """The network; a flow that sends without one is a mistake in this package."""
+        if self._transport is None:
+            raise RuntimeError("this session has no transport")
+        return self._transport
+
+    def perform(self, effect: Effect) -> Any:
+        """The answer to one effect, waiting in this thread."""
+        match effect:
+            case Wait(seconds):
+                return self._sleep(seconds)
+            case Call():
+                return self._call(effect)
+            case Do(start):
+                return start().result()
+            case Acquire(slot):
+                return slot.acquire()
+            case Send() | Read():
+                return self.transport.send(effect)
+
+    async def aperform(self, effect: Effect) -> Any:
+        """The answer to one effect, waiting on the event loop."""
+        match effect:
+            case Wait(seconds):
+                return await self._asleep(seconds)
+            case Call():
+                return await self._acall(effect)
+            case Do(start):
+                return await asyncio.wrap_future(start())
+            case Acquire(slot):
+                return await slot.aacquire()
+            case Send() | Read():
+                return await self.transport.asend(effect)
+
+    def _call(self, effect: Call) -> Any:
+        if not effect.blocking:
+            return _answer_of(effect.function, *effect.arguments)
+        running = self._pool.submit(_run_either, effect.function, *effect.arguments)
+        try:
+            return running.result(effect.timeout)
+        except FutureTimeoutError:
+            return _timed_out(effect)
+
+    async def _acall(self, effect: Call) -> Any:
+        if inspect.iscoroutinefunction(effect.function):
+            running: Awaitable[Any] = _aanswer_of(effect.function, *effect.arguments)
+        elif effect.blocking:
+            running = asyncio.wrap_future(self._pool.submit(_answer_of, effect.function, *effect.arguments))
+        else:
+            return _answer_of(effect.function, *effect.arguments)
+        try:
+            return await asyncio.wait_for(running, effect.timeout)
+        except TimeoutError:
+            return _timed_out(effect)
+
+
+class DaemonPool:
+    """At most `size` daemon threads for code that may block for good: unlike the standard pool's, they never keep the
+    process from ending."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._open = 0
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Run `function` on one of the threads."""
+        future: Future[Any] = Future()
+        with self._lock:
+            self._open += 1
+            if self._open > self._threads and self._threads < self._size:
+                self._threads += 1
+                threading.Thread(target=self._work, name="llm_tester call", daemon=True).start()
+        self._jobs.put((future, function, arguments))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, function, arguments = self._jobs.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments))
+                except BaseException as error:  # noqa: BLE001 - the waiting side gets it
+                    future.set_exception(error)
+            with self._lock:
+                self._open -= 1
+
+
+def _answer_of(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What provider code returns, or the exception that it raises: a failure is an answer to the flow."""
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001 - the flow turns it into a ProviderError
+        return error
+
+
+async def _aanswer_of(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    try:
+        return await function(*arguments)
+    except Exception as error:  # noqa: BLE001 - as _answer_of
+        return error
+
+
+def _run_either(function: Callable[..., Any], *arguments: Any) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return asyncio.run(_aanswer_of(function, *arguments))
+    return _answer_of(function, *arguments)
+
+
+def _timed_out(effect: Call) -> ProviderError:
+    return ProviderTimeoutError(f"no answer within {effect.timeout:g} s")

@@ -1,0 +1,56 @@
+"""How many calls may be in flight at once: slots that threads and event loops share."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import Future
+
+
+class ConnectionSlots:
+    """`size` slots, handed on in the order of asking; satisfies flow.Slot."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._free = size
+        self._waiting: deque[Future[None]] = deque()
+        self._lock = threading.Lock()
+
+    def _ask(self) -> Future[None]:
+        ticket: Future[None] = Future()
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                ticket.set_result(None)
+            else:
+                self._waiting.append(ticket)
+        return ticket
+
+    def acquire(self) -> None:
+        """Wait in this thread for a slot."""
+        self._ask().result()
+
+    async def aacquire(self) -> None:
+        """Wait on the event loop for a slot; a wait that is cancelled holds none."""
+        ticket = self._ask()
+        if ticket.done():
+            return
+        try:
+            await asyncio.wrap_future(ticket)
+        except asyncio.CancelledError:
+            if not ticket.cancel() and not ticket.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give one slot back, to whoever has waited longest."""
+        with self._lock:
+            while self._waiting:
+                ticket = self._waiting.popleft()
+                if ticket.set_running_or_notify_cancel():
+                    break
+            else:
+                self._free += 1
+                return
+        ticket.set_result(None)

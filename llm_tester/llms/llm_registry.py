@@ -1,0 +1,83 @@
+"""ProviderRegistry: what was discovered, and one cached instance per provider."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from llm_tester.config import Workspace
+from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.provider_factory import DiscoveredProvider, discover, find, instantiate
+
+
+class ProviderRegistry:
+    """The providers of a workspace, or those of them that `only` names; discovery runs at first use, an instance is
+    made at its first."""
+
+    def __init__(self, workspace: Workspace | None = None, *, only: Sequence[str] | None = None) -> None:
+        self._workspace = workspace
+        self._only = only
+        self._found: dict[str, DiscoveredProvider] | None = None
+        self._instances: dict[str, BaseLLM] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace whose providers these are."""
+        if self._workspace is None:
+            self._workspace = Workspace.find(Path.cwd(), os.environ)
+        return self._workspace
+
+    def discovered(self) -> dict[str, DiscoveredProvider]:
+        """Every provider by name, broken ones included."""
+        with self._lock:
+            if self._found is None:
+                found = discover(self.workspace)
+                for name in self._only or ():
+                    find(name, found)
+                self._found = {name: found[name] for name in self._only} if self._only is not None else found
+            return self._found
+
+    def get(self, name: str) -> BaseLLM:
+        """The instance of that provider, made when needed."""
+        with self._lock:
+            if name not in self._instances:
+                self._instances[name] = instantiate(find(name, self.discovered()), self.workspace)
+            return self._instances[name]
+
+    def add(self, provider: BaseLLM) -> None:
+        """Use `provider` under its name."""
+        with self._lock:
+            self._instances[provider.name] = provider
+
+    def reset(self) -> None:
+        """Forget instances and discoveries."""
+        with self._lock:
+            self._found = None
+            self._instances.clear()
+
+
+_DEFAULT = ProviderRegistry()
+
+
+def default_registry() -> ProviderRegistry:
+    """The registry behind the module's functions: that of the workspace at or above the current folder."""
+    return _DEFAULT
+
+
+def get_llm_provider(provider_name: str) -> BaseLLM:
+    """The cached instance of a provider, made when needed; raises UnknownProviderError."""
+    return _DEFAULT.get(provider_name)
+
+
+def discover_providers() -> list[str]:
+    """The names of all usable providers."""
+    return [name for name, provider in _DEFAULT.discovered().items() if provider.config and provider.enabled]
+
+
+def reset_provider_cache() -> None:
+    """Forget all cached instances and what was discovered, the workspace included."""
+    _DEFAULT.reset()
+    _DEFAULT._workspace = None  # noqa: SLF001 - the module's own default object

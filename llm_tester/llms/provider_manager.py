@@ -1,0 +1,111 @@
+"""ProviderManager: policy around calls to many providers, with slots, prices and threads shared between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from llm_tester.config import RetrySettings
+from llm_tester.cost_manager import Rates, cost_of, rates_of
+from llm_tester.errors import ConfigurationError
+from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.exchange import CallPolicy, Journal, exchange
+from llm_tester.llms.flow import Session, adrive, drive
+from llm_tester.llms.limits import ConnectionSlots
+from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
+from llm_tester.llms.retry import RetryPolicy
+from llm_tester.records import Request, Response, UsageData
+
+
+class ProviderManager:
+    """Calls to the named providers (None: any). At most `max_connections` are in flight to one provider at once, the
+    provider's own number where it is None."""
+
+    def __init__(
+        self,
+        providers: Sequence[str] | None = None,
+        *,
+        registry: ProviderRegistry | None = None,
+        retry: RetryPolicy | None = None,
+        max_connections: int | None = None,
+        session: Session | None = None,
+    ) -> None:
+        self._names = None if providers is None else tuple(providers)
+        self._registry = registry or default_registry()
+        self._retry = retry
+        self._max_connections = max_connections
+        self._sessions: dict[str, Session] = {}
+        self._session = session
+        self._slots: dict[str, ConnectionSlots] = {}
+        self._rates: dict[tuple[str, str], Rates] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sessions.clear()
+
+    def provider(self, name: str) -> BaseLLM:
+        """The instance that serves `name`; raises ConfigurationError for one that this manager was not given."""
+        if self._names is not None and name not in self._names:
+            raise ConfigurationError(
+                f'this manager was not given the provider "{name}"', hint=f"It has: {', '.join(self._names)}."
+            )
+        return self._registry.get(name)
+
+    def get_response(
+        self, provider: str, prompt: str, source: str = "", model_name: str | None = None
+    ) -> tuple[str, UsageData]:
+        """The answer of a provider to `prompt` about the text `source`, with its usage, after retries."""
+        text = f"{prompt}\n\n{source}" if source else prompt
+        response = self.respond(self.provider(provider).request(text, model_name))
+        return response.text, response.usage
+
+    def respond(self, request: Request, journal: Journal | None = None) -> Response:
+        """The usage-tracked answer to `request`; raises the last ProviderError with every attempt in it."""
+        provider = self.provider(request.provider)
+        return drive(exchange(provider, request, self.policy(provider, request.model, journal)), self._driver(provider))
+
+    async def arespond(self, request: Request, journal: Journal | None = None) -> Response:
+        """As `respond`, on the event loop."""
+        provider = self.provider(request.provider)
+        policy = self.policy(provider, request.model, journal)
+        return await adrive(exchange(provider, request, policy), self._driver(provider))
+
+    def policy(self, provider: BaseLLM, model: str, journal: Journal | None = None) -> CallPolicy:
+        """What surrounds a call to this model."""
+        rates = self.rates(provider, model)
+        return CallPolicy(
+            retry=self._retry or retry_policy(self._registry.workspace.settings.retry),
+            cost=lambda usage: cost_of(usage, rates),
+            slot=self.slots(provider),
+            journal=journal,
+        )
+
+    def rates(self, provider: BaseLLM, model: str) -> Rates:
+        """The prices of a model, resolved once."""
+        key = (provider.name, model)
+        if key not in self._rates:
+            self._rates[key] = rates_of(provider.model_entry(model))
+        return self._rates[key]
+
+    def slots(self, provider: BaseLLM) -> ConnectionSlots:
+        """The limit that all calls to this provider share."""
+        if provider.name not in self._slots:
+            self._slots[provider.name] = ConnectionSlots(self._max_connections or provider.config.max_connections)
+        return self._slots[provider.name]
+
+    def _driver(self, provider: BaseLLM) -> Session:
+        if self._session is not None:
+            return self._session
+        if provider.name not in self._sessions:
+            self._sessions[provider.name] = Session(threads=self.slots(provider).size)
+        return self._sessions[provider.name]
+
+
+def retry_policy(settings: RetrySettings) -> RetryPolicy:
+    """The policy that config.json declares."""
+    return RetryPolicy(**settings.model_dump())

@@ -1,0 +1,95 @@
+"""What a provider class reports of a call, checked: token counts that can be counts, and no unknown keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any, get_args
+
+from llm_tester.errors import BadResponseError, suggestion
+from llm_tester.records import (
+    INPUT_PARTS,
+    OUTPUT_PARTS,
+    TOKEN_CLASSES,
+    USAGE_KEYS,
+    FinishReason,
+    UsageData,
+)
+
+_FACE = {"input": "prompt_tokens", "output": "completion_tokens"}
+_FINISH = get_args(FinishReason)
+MAX_TOKENS = 1_000_000_000
+
+
+def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
+    """The usage that a provider class returned; raises BadResponseError for keys that UsageData does not have.
+
+    A count that cannot be one (negative, fractional, not a number) becomes None; that and impossible sums are kept
+    and named in `inconsistent`.
+    """
+    if isinstance(reported, UsageData):
+        return _checked(reported)
+    if reported is None:
+        return UsageData()
+    if not isinstance(reported, Mapping):
+        raise BadResponseError(f"usage must be a dict or UsageData, not {type(reported).__name__}", reason="bad_usage")
+    unknown = sorted(set(map(str, reported)) - USAGE_KEYS)
+    if unknown:
+        hint = suggestion(unknown[0], USAGE_KEYS)
+        raise BadResponseError(f'the usage has an unknown key "{unknown[0]}"', reason="bad_usage", hint=hint)
+    fields = {_FACE.get(key, key): value for key, value in reported.items() if key != "total_tokens"}
+    usage = _checked(UsageData(**fields), reported.get("total_tokens"))
+    return replace(usage, raw=dict(reported)) if usage.inconsistent and usage.raw is None else usage
+
+
+def _checked(usage: UsageData, total: Any = None) -> UsageData:
+    problems: list[str] = []
+    changes: dict[str, Any] = {}
+    for token_class in TOKEN_CLASSES:
+        name = _FACE.get(token_class, token_class)
+        value = getattr(usage, name)
+        if value is not None and not _is_count(value):
+            problems.append(f"{token_class} is {value!r}")
+            changes[name] = None
+    changes["reported_cost"] = _money(usage.reported_cost, problems)
+    changes["finish_reason"] = _finish(usage.finish_reason, problems)
+    usage = replace(usage, **changes)
+    problems += _impossible(usage, total)
+    return replace(usage, inconsistent=(*usage.inconsistent, *problems)) if problems else usage
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _money(value: Any, problems: list[str]) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if amount.is_finite() and amount >= 0:
+        return amount
+    problems.append(f"reported_cost is {value!r}")
+    return None
+
+
+def _finish(value: Any, problems: list[str]) -> Any:
+    if value is None or value in _FINISH:
+        return value
+    problems.append(f"finish_reason is {value!r}")
+    return None
+
+
+def _impossible(usage: UsageData, total: Any) -> list[str]:
+    counts = usage.counts()
+    problems = [f"{name} is {count}" for name, count in counts.items() if count > MAX_TOKENS]
+    for whole, parts in (("input", INPUT_PARTS), ("output", OUTPUT_PARTS)):
+        part_sum = sum(counts.get(name, 0) for name in parts)
+        if whole in counts and part_sum > counts[whole]:
+            problems.append(f"the parts of {whole} sum to {part_sum}, more than {counts[whole]}")
+    if total is not None and usage.total_tokens is not None and total != usage.total_tokens:
+        problems.append(f"total_tokens is {total!r}, input and output sum to {usage.total_tokens}")
+    return problems

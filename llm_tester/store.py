@@ -1,0 +1,170 @@
+"""SQLite as a durable store: many readers, one writer thread that commits in groups, migrations. Knows no domain."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from llm_tester.errors import LedgerError
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], Any]
+_GROUP = 512
+_BUSY_SECONDS = 30.0
+
+
+class Store:
+    """One SQLite file. `submit` hands a job to the writer; its future is done once the job's commit is on disk."""
+
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        self.path = path
+        self._migrations = migrations
+        self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
+        self._readers = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._opening = threading.Lock()
+        self._closed = False
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._connect()
+            self._migrate()
+        self._writer = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
+        self._writer.start()
+
+    def submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Run `job` in the writer's next transaction; a job that raises is rolled back alone."""
+        future: Future[T] = Future()
+        if self._closed:
+            raise LedgerError(f"{self.path}: the store is closed")
+        self._jobs.put((job, future))
+        return future
+
+    def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` in a transaction and wait until it is durable."""
+        return self.submit(job).result()
+
+    def read(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Iterator[sqlite3.Row]:
+        """The rows of a query over what is committed, streamed; one connection per thread."""
+        with self._translated():
+            yield from self._reader().execute(sql, parameters)
+
+    def close(self) -> None:
+        """Write what was submitted, then let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._writer.join()
+        for connection in (self._connection, *self._opened):
+            connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=ON")
+            self._readers.connection = connection
+            with self._opening:
+                self._opened.append(connection)
+        return connection
+
+    def _migrate(self) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)"
+            )
+            version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+            if version > len(self._migrations):
+                known = len(self._migrations)
+                raise LedgerError(
+                    f"{self.path}: written by a newer version (schema {version}, this one knows {known})",
+                    hint="Update llm-tester, or use another workspace.",
+                )
+            for number, script in enumerate(self._migrations[version:], version + 1):
+                for statement in filter(str.strip, script.split(";")):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO schema_version VALUES (?, ?)", (number, datetime.now(UTC).isoformat()))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            connection.close()
+            raise
+        connection.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> LedgerError:
+        hint = "Check that the disk has room and that the folder may be written."
+        if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
+            hint = "This file is not one of ours; move it away."
+        return LedgerError(f"{self.path}: {error}", hint=hint)
+
+    def _write(self) -> None:
+        running = True
+        while running:
+            group = [self._jobs.get()]
+            while len(group) < _GROUP and not self._jobs.empty():
+                group.append(self._jobs.get())
+            running = None not in group
+            # A future that was cancelled while it waited must not be set, and its job is no longer wanted.
+            self._commit([entry for entry in group if entry is not None and entry[1].set_running_or_notify_cancel()])
+
+    def _commit(self, group: list[tuple[Job, Future[Any]]]) -> None:
+        """One transaction for all jobs of the group; futures are set only after the commit."""
+        if not group:
+            return
+        done: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            done = [(future, *self._run(job)) for job, future in group]
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            failure = self._error(error)
+            done = [(future, None, failure) for _, future in group]
+        for future, value, problem in done:
+            if problem is not None:
+                future.set_exception(problem)
+            else:
+                future.set_result(value)
+
+    def _run(self, job: Job) -> tuple[Any, BaseException | None]:
+        self._connection.execute("SAVEPOINT job")
+        try:
+            value = job(self._connection)
+        except Exception as error:  # noqa: BLE001 - the job's owner gets it, through the future
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+            return None, self._error(error) if isinstance(error, sqlite3.Error) else error
+        self._connection.execute("RELEASE job")
+        return value, None
