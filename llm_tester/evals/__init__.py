@@ -1,0 +1,1 @@
+"""Tasks, entrants, scores, runs."""

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,10 +15,10 @@ from llm_tester.config import EntrantConfig, Workspace
 from llm_tester.errors import ConfigurationError, LedgerError, TaskError
 from llm_tester.evals.entrants import Entrant, make_entrants
 from llm_tester.evals.ledger import Ledger
-from llm_tester.evals.planning import TaskPlan, plan_tasks, survey
+from llm_tester.evals.planning import TaskPlan, plan_tasks, planned_samples, survey
 from llm_tester.evals.results import results
 from llm_tester.evals.run_records import EntrantRecord, PlannedEntrant, RunRecord, TaskRecord, UnknownCall
-from llm_tester.evals.runner import Runner
+from llm_tester.evals.runner import Runner, call_bound
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.tasks import Task, load_task
 from llm_tester.llms.base import BaseLLM
@@ -113,6 +114,23 @@ class PreparedRun:
     def calls(self) -> int:
         """How many calls the run makes."""
         return len(self.entrants) * sum(plan.planned for plan in self.plans)
+
+    def at_most(self) -> Decimal | None:
+        """What the run can cost in USD without retries; None where a price or the length of answers is unbounded."""
+        total = Decimal(0)
+        for plan in self.plans:
+            for planned in planned_samples(plan):
+                for entry in self.entrants:
+                    bound = call_bound(
+                        planned.messages,
+                        {**plan.task.config.parameters, **entry.entrant.parameters},
+                        entry.rates,
+                        simulated=entry.simulated,
+                    )
+                    if bound is None:
+                        return None
+                    total += bound
+        return total
 
     def start(self) -> Execution:
         """Freeze the plan in the ledger."""

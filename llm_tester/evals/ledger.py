@@ -40,7 +40,7 @@ from llm_tester.evals.run_records import (
 )
 from llm_tester.evals.samples import Score
 from llm_tester.evals.schema import MIGRATIONS
-from llm_tester.records import Response
+from llm_tester.records import Message, Response
 from llm_tester.store import Store
 
 _CLAIM = (
@@ -269,3 +269,13 @@ class Ledger:
         """Text and finish reason of a stored answer."""
         row = next(self.store.read("SELECT text, finish_reason FROM answers WHERE call = ?", (call,)))
         return row["text"], row["finish_reason"]
+
+    def prompt(self, run: RunRecord, position: int) -> tuple[Message, ...]:
+        """The turns that were asked at a position of the plan."""
+        row = next(
+            self.store.read(
+                "SELECT messages FROM plan JOIN samples USING (sample) WHERE run = ? AND position = ?",
+                (run.key, position),
+            )
+        )
+        return tuple(Message(role, content) for role, content in json.loads(row["messages"]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from llm_tester.cost_manager import at_most
+from llm_tester.cost_manager import Rates, at_most
 from llm_tester.errors import ProviderError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import LEASE_SECONDS
@@ -19,7 +19,7 @@ from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.stats import Moments
 from llm_tester.evals.tasks import Task
 from llm_tester.llms.provider_manager import ProviderManager
-from llm_tester.records import FinishReason, Request, Response, make_call_id
+from llm_tester.records import FinishReason, Message, Request, Response, make_call_id
 
 CHUNK = 64
 
@@ -51,6 +51,17 @@ class LaneProgress:
             self.cost += cost
 
 
+def call_bound(
+    messages: Sequence[Message], parameters: Mapping[str, Any], rates: Rates, *, simulated: bool
+) -> Decimal | None:
+    """What one attempt can cost in USD at most; None where a price or the length of the answer is unbounded."""
+    if simulated:
+        return Decimal(0)
+    prompt_bytes = sum(len(message.content.encode("utf-8", "surrogatepass")) for message in messages)
+    max_tokens = parameters.get("max_tokens")
+    return at_most(prompt_bytes, max_tokens if isinstance(max_tokens, int) else None, rates)
+
+
 class CallJournal:
     """One call's steps in the ledger."""
 
@@ -62,10 +73,7 @@ class CallJournal:
     def claim(self) -> Future[Any]:
         """Durable before anything is sent."""
         request, model = self._request, self._entrant
-        prompt_bytes = sum(len(message.content.encode("utf-8", "surrogatepass")) for message in request.messages)
-        max_tokens = request.parameters.get("max_tokens")
-        limit = max_tokens if isinstance(max_tokens, int) else None
-        bound = Decimal(0) if model.simulated else at_most(prompt_bytes, limit, model.rates)
+        bound = call_bound(request.messages, request.parameters, model.rates, simulated=model.simulated)
         group = self._place.attempt_group + 1
         claimed = self._ledger.claim(self._run, self._place, request.call_id, group, bound)
         claimed.add_done_callback(self._keep_key)

@@ -1,0 +1,101 @@
+"""The `llm-tester` program: a table of commands, each imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any, NamedTuple
+
+import typer
+import typer.core
+
+from llm_tester.errors import LLMTesterError
+from llm_tester.version import __version__
+
+EXIT_USAGE = 2
+
+
+class Entry(NamedTuple):
+    """Where a command stands, and its line in the help."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Entry("demo", "Run the bundled tasks on simulated models: no key, no network, no cost."),
+    "init": Entry("init", "Make a workspace: config.json, tasks/, providers/."),
+    "tasks": Entry("tasks", "List, check and make tasks."),
+    "run": Entry("run", "Run tasks on models and show which is best, at what cost."),
+    "resume": Entry("resume", "Go on with a run that stopped; nothing stored is asked for again."),
+    "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
+    "report": Entry("report", "Print a run as Markdown, JSON or CSV."),
+    "runs": Entry("runs", "List runs."),
+}
+
+
+class CommandTable(typer.core.TyperGroup):
+    """Commands by name; only the one that is called is imported."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"llm_tester.cli.{COMMANDS[cmd_name].module}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table in the help, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=CommandTable,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"llm-tester {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Which model, from which provider, does the job well enough for the least money, and how sure is that?"""
+
+
+def main() -> None:
+    """Run the program; every error of ours becomes one message and an exit code."""
+    try:
+        app(prog_name="llm-tester")
+    except LLMTesterError as error:
+        print_error(error)
+        sys.exit(EXIT_USAGE)
+
+
+def print_error(error: LLMTesterError) -> None:
+    """The error and what to do next, on standard error."""
+    sys.stderr.write(f"Error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"  {error.hint}\n")
+
+
+if __name__ == "__main__":
+    main()

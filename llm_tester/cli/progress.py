@@ -1,0 +1,108 @@
+"""A run on the screen: live rows on a terminal, else a line now and then; then the leaderboard and what is next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from llm_tester.evals.execution import Execution
+from llm_tester.reporting.markdown import markdown
+from llm_tester.reporting.phrases import unknown_text
+from llm_tester.reporting.report import Report
+from llm_tester.reporting.tables import leaderboard, live, safe
+
+EVERY = 15.0
+
+
+def header(console: Console, execution: Execution, broken: dict[str, str]) -> None:
+    """What is about to run, and what is not as usual."""
+    run = execution.run
+    total = sum(lane.total for lane in execution.runner.lanes.values())
+    names = ", ".join(task.name for task in execution.tasks.values())
+    console.print(safe(f"Run {run.name or run.id}: {names}; {len(execution.entrants)} entrants, {total:,} calls"))
+    for entrant in execution.entrants:
+        if entrant.host:
+            console.print(safe(f"  {entrant.entrant.name} talks to {entrant.host}"))
+        if not entrant.rates.known:
+            console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
+    for name, problem in broken.items():
+        console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow")
+    if execution.unknown:
+        count = len(execution.unknown)
+        console.print(safe(f"{count} call{'s' * (count != 1)} of unknown fate, sent again:"), style="yellow")
+        for call in execution.unknown:
+            console.print(safe(f"  {unknown_text(call)}"), style="yellow")
+
+
+@contextmanager
+def watching(console: Console, execution: Execution) -> Iterator[None]:
+    """Show how the run goes on while the block runs."""
+    runner = execution.runner
+    if console.is_terminal:
+
+        def rows() -> object:
+            return live(runner.lanes.values(), time.monotonic() - runner.started)
+
+        with Live(console=console, get_renderable=rows, refresh_per_second=5, transient=True):  # type: ignore[arg-type]
+            yield
+        return
+    ended = threading.Event()
+    watcher = threading.Thread(target=_lines, args=(console, execution, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _lines(console: Console, execution: Execution, ended: threading.Event) -> None:
+    while not ended.wait(EVERY):
+        for lane in execution.runner.lanes.values():
+            console.print(safe(f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors"))
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Write the run's Markdown report into the workspace's reports folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{report.run.id}.md"
+    path.write_text(markdown(report), "utf-8")
+    return path
+
+
+def closing(console: Console, report: Report, path: Path, root: Path) -> None:
+    """The leaderboard, and what to type next."""
+    console.print()
+    console.print(leaderboard(report))
+    console.print()
+    console.print(Text.assemble(("Report  ", "dim"), str(path)), soft_wrap=True)
+    for number, (command, why) in enumerate(_next(report)):
+        console.print(
+            Text.assemble(("        " if number else "Next    ", "dim"), _go(root), command, (f"   {why}", "dim"))
+        )
+
+
+def _next(report: Report) -> list[tuple[str, str]]:
+    run = report.run
+    if run.state == "stopped":
+        return [(f"llm-tester resume {run.id}", "goes on where it stopped")]
+    return [
+        ("llm-tester show last --wrong", "what went wrong"),
+        ("llm-tester report last --format csv", "every answer"),
+        ("llm-tester tasks new my_task", "a task of your own"),
+    ]
+
+
+def _go(root: Path) -> str:
+    """What to type before a command to be in the workspace."""
+    here = Path.cwd()
+    if root == here or root in here.parents:
+        return ""
+    return f"cd {root.relative_to(here) if root.is_relative_to(here) else root} && "

@@ -1,0 +1,106 @@
+"""llm-tester run"""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from llm_tester.cli.console import JsonOption, WorkspaceOption, err, out, print_json, single, workspace
+from llm_tester.cli.main import print_error
+from llm_tester.cli.progress import closing, header, watching, write_report
+from llm_tester.config import Workspace
+from llm_tester.errors import LLMTesterError
+from llm_tester.evals.execution import Execution, PreparedRun, RunOptions, prepare
+from llm_tester.llms.llm_registry import ProviderRegistry
+from llm_tester.reporting.report import Report, build_report
+from llm_tester.reporting.text import dollars
+
+app = single()
+
+FAILED, INCOMPLETE, SIGNALLED = 1, 3, 128
+ASK_ABOVE = Decimal(1)
+
+
+@app.command()
+def run(
+    tasks: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="Names or folders of tasks.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("-m", "--model", metavar="P:M", help="provider:model; once per model.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many samples of each task.")] = None,
+    max_connections: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="At most this many calls in flight to one provider.")
+    ] = None,
+    fail_under: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 when an entrant's score on a task is lower.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="A name for the run, to refer to it by.")] = None,
+    as_json: JsonOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever the run may cost.")] = False,
+    named: WorkspaceOption = None,
+) -> None:
+    """Run tasks on models and show which is best, at what cost, and how sure that is."""
+    here = workspace(named)
+    here.require_root()
+    registry = ProviderRegistry(here)
+    options = RunOptions(tasks or (), model or (), limit, max_connections, name)
+    prepared = prepare(here, registry, options)
+    if not yes and not as_json:
+        _ask(prepared)
+    execution = prepared.start()
+    raise typer.Exit(carry_out(execution, here, registry, as_json=as_json, fail_under=fail_under))
+
+
+def _ask(prepared: PreparedRun) -> None:
+    """Ask before real money above $1 can flow, on a terminal only."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    most = prepared.at_most()
+    if most is not None and most <= ASK_ABOVE:
+        return
+    bound = "an amount that no price list bounds" if most is None else f"up to {dollars(most)}"
+    typer.confirm(f"{prepared.calls:,} calls can cost {bound}. Go on?", abort=True)
+
+
+def carry_out(
+    execution: Execution,
+    here: Workspace,
+    registry: ProviderRegistry,
+    *,
+    as_json: bool = False,
+    fail_under: float | None = None,
+) -> int:
+    """Run to the end on the screen, write the report, and return the exit code."""
+    screen = err() if as_json else out()
+    broken = {name: found.problem.message for name, found in registry.discovered().items() if found.problem}
+    with execution.ledger as ledger:
+        header(screen, execution, broken)
+        try:
+            with watching(screen, execution):
+                execution.go()
+        except LLMTesterError as error:
+            print_error(error)
+            sys.stderr.write(f"  The run can go on: llm-tester resume {execution.run.id}\n")
+            return INCOMPLETE
+        report = build_report(ledger, execution.run)
+    path = write_report(report, here.reports_path)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        closing(screen, report, path, here.require_root())
+    return exit_code(execution, report, fail_under)
+
+
+def exit_code(execution: Execution, report: Report, fail_under: float | None) -> int:
+    """130 or 143 after a signal, 3 when stopped, 1 below the threshold, 3 with gaps, else 0."""
+    if execution.interrupted_by is not None:
+        return SIGNALLED + execution.interrupted_by
+    if report.run.state == "stopped":
+        return INCOMPLETE
+    if fail_under is not None and any((standing.score or 0.0) < fail_under for standing in report.standings):
+        sys.stderr.write(f"Below --fail-under {fail_under:g}: an entrant's score is lower.\n")
+        return FAILED
+    return 0 if report.run.state == "complete" else INCOMPLETE

@@ -1,0 +1,79 @@
+"""llm-tester tasks"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from llm_tester.cli.console import JsonOption, WorkspaceOption, out, print_json, single, workspace
+from llm_tester.evals.checking import CHANCE_LIMIT, TaskCheck, check_task
+from llm_tester.evals.scaffold import make_task
+from llm_tester.evals.tasks import FoundTask, find_tasks, load_task
+from llm_tester.reporting.tables import listing, safe
+
+app = single(no_args_is_help=True)
+NameArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or folder.")]
+
+
+@app.callback()
+def tasks() -> None:
+    """List, check and make tasks."""
+
+
+@app.command("list")
+def list_tasks(as_json: JsonOption = False, named: WorkspaceOption = None) -> None:
+    """The tasks of the workspace and the bundled ones."""
+    found = list(find_tasks(workspace(named)).values())
+    if as_json:
+        print_json([_row(task) for task in found])
+        return
+    rows = [(entry["name"], entry["scorer"], entry["source"], entry["description"]) for entry in map(_row, found)]
+    out().print(listing(("Task", "Scorer", "Where", "What it asks"), rows))
+
+
+def _row(found: FoundTask) -> dict[str, str]:
+    row = {"name": found.name, "source": found.source, "folder": str(found.folder)}
+    if found.task is None:
+        return row | {"scorer": "–", "description": f"broken: {found.problem}"}
+    return row | {"scorer": found.task.config.scorer.type, "description": found.task.config.description}
+
+
+@app.command()
+def check(name: NameArgument, named: WorkspaceOption = None) -> None:
+    """Prove a task: every sample is sound, every gold is a right answer, and golds of others are wrong ones."""
+    task = load_task(name, workspace(named))
+    found = check_task(task)
+    screen = out()
+    screen.print(safe(f"{task.name}: {found.samples:,} samples. The first prompt:\n"), style="bold")
+    screen.print(safe(found.prompt), style="dim")
+    screen.print()
+    for line in findings(found):
+        screen.print(safe(line))
+    raise typer.Exit(0 if found.passed else 1)
+
+
+def findings(found: TaskCheck) -> list[str]:
+    """What a check found, a line each."""
+    lines = []
+    for sample_id, score in found.imperfect[:10]:
+        lines.append(f'The gold of "{sample_id}" scores {score:.3f} against itself, not 1.')
+    if found.passed:
+        lines.append("Every gold satisfies its schema and scores 1.000 against itself.")
+    if found.chance is not None:
+        lines.append(f"Golds shuffled among samples score {found.chance:.3f}.")
+        if found.chance > CHANCE_LIMIT:
+            named = ", ".join(f"{path or 'the answer'} ({share:.0%} alike)" for path, share in found.causes)
+            lines.append(f"Warning: that is above {CHANCE_LIMIT}: guessing is rewarded. {named}".rstrip())
+    return lines
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new task's name.")], named: WorkspaceOption = None
+) -> None:
+    """Make a small task that works as it stands, to be changed into your own."""
+    folder = make_task(name, workspace(named))
+    sys.stdout.write(f"made {folder}/\n")
+    sys.stdout.write(f"Next: llm-tester tasks check {name}, then llm-tester run {name} -m provider:model\n")

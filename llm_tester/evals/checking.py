@@ -1,0 +1,84 @@
+"""Proving a task against itself: its golds must be right answers, and each other's wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from llm_tester.evals.samples import Answer, Sample
+from llm_tester.evals.tasks import Task
+
+CHANCE_LIMIT = 0.05
+SHUFFLES = 5
+MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCheck:
+    """What a check found.
+
+    `imperfect` names samples whose own gold does not score 1; `chance` is the mean score of golds shuffled among
+    samples, `causes` the fields that raise it with the share of shuffled golds that they match.
+    """
+
+    samples: int
+    prompt: str
+    imperfect: tuple[tuple[str, float], ...]
+    chance: float | None
+    causes: tuple[tuple[str, float], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gold is a right answer."""
+        return not self.imperfect
+
+
+def check_task(task: Task, *, seed: int = 0) -> TaskCheck:
+    """Check every sample of a task; raises TaskError for the first that is malformed."""
+    return asyncio.run(_check(task, random.Random(seed)))
+
+
+async def _check(task: Task, chance: random.Random) -> TaskCheck:
+    prompt, count = "", 0
+    imperfect: list[tuple[str, float]] = []
+    kept: list[Sample] = []
+    for sample in task.samples():
+        task.check_gold(sample)
+        rendered = task.messages(sample)[-1].content
+        prompt = prompt or rendered
+        count += 1
+        score = await task.score(sample, Answer(task.scorer.gold_answer(sample.target), "stop"))
+        if score.value < 1.0:
+            imperfect.append((sample.id, score.value))
+        _keep(kept, sample, count, chance)
+    level, causes = await _chance_level(task, kept, chance)
+    return TaskCheck(count, prompt, tuple(imperfect), level, causes)
+
+
+def _keep(kept: list[Sample], sample: Sample, seen: int, chance: random.Random) -> None:
+    """An even draw of at most MOST samples from a stream (reservoir sampling)."""
+    if len(kept) < MOST:
+        kept.append(sample)
+    elif (place := chance.randrange(seen)) < MOST:
+        kept[place] = sample
+
+
+async def _chance_level(
+    task: Task, samples: list[Sample], chance: random.Random
+) -> tuple[float | None, tuple[tuple[str, float], ...]]:
+    """The score of each sample against the golds of others, by rotations of a shuffled order."""
+    if len(samples) < 2:
+        return None, ()
+    total, pairs = 0.0, 0
+    matched: Counter[str] = Counter()
+    for _ in range(SHUFFLES):
+        order = chance.sample(samples, len(samples))
+        for sample, other in zip(order, order[1:] + order[:1], strict=True):
+            score = await task.score(sample, Answer(task.scorer.gold_answer(other.target), "stop"))
+            total += score.value
+            pairs += 1
+            matched.update(path for path, state in (score.fields or {}).items() if state == "correct")
+    causes = [(path, times / pairs) for path, times in matched.most_common() if times / pairs > CHANCE_LIMIT]
+    return total / pairs, tuple(causes)

@@ -1,0 +1,1 @@
+"""What a person, a spreadsheet or a program reads of a run."""

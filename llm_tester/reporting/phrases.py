@@ -1,0 +1,116 @@
+"""A run in words, the same in a terminal and in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from llm_tester.evals.run_records import UnknownCall
+from llm_tester.evals.samples import Outcome
+from llm_tester.evals.summary import Standing, Verdict
+from llm_tester.reporting.report import Report, TaskReport
+from llm_tester.reporting.text import dollars, milliseconds, share
+
+
+def score_text(standing: Standing) -> str:
+    """The mean score; a dash where nothing was scored."""
+    return "–" if standing.score is None else f"{standing.score:.3f}"
+
+
+def interval_text(standing: Standing) -> str:
+    """The 95 % interval of the mean score."""
+    return f"{standing.interval[0]:.3f}–{standing.interval[1]:.3f}" if standing.interval else ""
+
+
+def outcomes_text(standing: Standing) -> str:
+    """The outcomes that occurred, most telling first, and how many answers broke their schema."""
+    parts = [
+        f"{standing.outcomes[outcome]} {outcome.value.replace('_', ' ')}"
+        for outcome in Outcome
+        if standing.outcomes[outcome]
+    ]
+    if standing.violations:
+        parts.append(f"{standing.violations} off schema")
+    return ", ".join(parts)
+
+
+def tokens_text(standing: Standing) -> str:
+    """Tokens in and out."""
+    usage = standing.usage
+    if not usage:
+        return "–"
+    return f"{usage['input']:,} / {usage['output']:,}"
+
+
+def cost_text(standing: Standing) -> str:
+    """What the answers cost at their rates; "≥" where some of it is unknown."""
+    if standing.cost_usd is None:
+        return "unknown"
+    return f"{'≥ ' if standing.unknown_calls else ''}{dollars(standing.cost_usd)}"
+
+
+def latency_text(standing: Standing) -> str:
+    """Median and 95th percentile."""
+    if standing.p50 is None:
+        return "–"
+    tail = f" / {milliseconds(standing.p95)}" if standing.p95 is not None else ""
+    return f"{milliseconds(standing.p50)}{tail}"
+
+
+def coverage_text(standing: Standing) -> str:
+    """Scored of planned samples."""
+    return share(standing.scored, standing.planned)
+
+
+def verdict_text(task: TaskReport) -> str:
+    """Who is best on a task and whether that is sure."""
+    found: Verdict | None = task.verdict
+    if found is None:
+        return "Nothing was scored."
+    best = next(standing for standing in task.standings if standing.entrant == found.best)
+    text = f"{found.best} scores best ({score_text(best)}, {cost_text(best)})"
+    if found.unsure_over:
+        cheapest = _cheapest([s for s in task.standings if s.entrant in found.unsure_over])
+        text += f"; not surely better than {_listed(found.unsure_over)} on {found.shared} shared samples"
+        if cheapest is not None and best.cost_usd and (cheapest.cost_usd or Decimal(0)) < best.cost_usd:
+            text += f", of which {cheapest.entrant} is cheapest ({cost_text(cheapest)})"
+    elif found.sure_over:
+        text += f"; surely better than {_listed(found.sure_over)} (95 %, {found.shared} shared samples)"
+    return f"{text}."
+
+
+def _cheapest(candidates: Sequence[Standing]) -> Standing | None:
+    priced = [standing for standing in candidates if standing.cost_usd is not None and not standing.unknown_calls]
+    return min(priced, key=lambda standing: standing.cost_usd or Decimal(0), default=None)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def notes(report: Report) -> list[str]:
+    """What a reader must know beside the figures."""
+    found = []
+    simulated = [entrant.entrant.name for entrant in report.entrants if entrant.simulated]
+    if simulated:
+        who = "All models are" if report.simulated else f"{', '.join(simulated)}:"
+        found.append(f"{who} simulated or replayed: costs are at their catalogue's rates, and nothing was spent.")
+    open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
+    errors = report.count(Outcome.ERROR)
+    if errors:
+        found.append(
+            f"{errors} call{'s' * (errors != 1)} brought no answer and {'are' if errors != 1 else 'is'} "
+            "left out of the scores; entrants are ranked on the samples they share."
+        )
+    if open_rows:
+        found.append(f"{open_rows} sample{'s' * (open_rows != 1)} not answered yet.")
+    if any(standing.unknown_calls for standing in report.standings):
+        calls = sum(standing.unknown_calls for standing in report.standings)
+        found.append(f"The cost of {calls} call{'s' * (calls != 1)} is unknown; sums hold what is known.")
+    return found
+
+
+def unknown_text(call: UnknownCall) -> str:
+    """A call of unknown fate, in a line."""
+    bound = "at an unbounded cost" if call.at_most is None else f"at most {dollars(call.at_most)}"
+    return f"{call.task} / {call.sample_id} / {call.entrant} ({call.call_id}), {bound}"

@@ -1,0 +1,84 @@
+"""The numbers of a run, gathered once for whoever draws them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.results import Result, results
+from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord, UnknownCall
+from llm_tester.evals.samples import Outcome
+from llm_tester.evals.summary import Standing, Verdict, by_task, ranked, standings, verdict
+
+MAX_ERRORS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """One task of a run: its standings, best first, and who is best."""
+
+    record: TaskRecord
+    standings: Sequence[Standing]
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run: its line in the ledger, tasks, entrants, calls of unknown fate, and the most frequent errors."""
+
+    run: RunRecord
+    tasks: Sequence[TaskReport]
+    entrants: Sequence[EntrantRecord]
+    unknown: Sequence[UnknownCall]
+    errors: Mapping[tuple[str, str], int]
+
+    @property
+    def standings(self) -> list[Standing]:
+        """All standings, task by task."""
+        return [standing for task in self.tasks for standing in task.standings]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no model answered for real."""
+        return all(entrant.simulated for entrant in self.entrants)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """New dollars, as far as known."""
+        return sum((standing.spent_usd for standing in self.standings), Decimal(0))
+
+    def count(self, outcome: Outcome) -> int:
+        """How many rows ended so."""
+        return sum(standing.outcomes[outcome] for standing in self.standings)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `run --json` prints."""
+        in_order = {entrant.entrant.name: place for place, entrant in enumerate(self.entrants)}
+        rows = [
+            standing.to_json()
+            for task in self.tasks
+            for standing in sorted(task.standings, key=lambda found: in_order[found.entrant])
+        ]
+        return {"run": self.run.id, "status": self.run.state, "models": rows}
+
+
+def build_report(ledger: Ledger, run: RunRecord) -> Report:
+    """Read everything that a report shows, in one pass over the run."""
+    errors: Counter[tuple[str, str]] = Counter()
+
+    def counted() -> Iterator[Result]:
+        for row in results(ledger, run):
+            if row.outcome is Outcome.ERROR:
+                errors[(row.entrant, row.error)] += 1
+            yield row
+
+    grouped = by_task(standings(counted()))
+    tasks = [
+        TaskReport(record, ranked(grouped.get(record.name, [])), verdict(grouped.get(record.name, [])))
+        for record in ledger.tasks(run)
+    ]
+    return Report(run, tasks, ledger.entrants(run), ledger.unknown_calls(run), dict(errors.most_common(MAX_ERRORS)))

@@ -1,0 +1,196 @@
+"""A run in a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from llm_tester.evals.results import Result
+from llm_tester.evals.runner import LaneProgress
+from llm_tester.evals.samples import Outcome
+from llm_tester.evals.summary import Standing
+from llm_tester.reporting.phrases import (
+    cost_text,
+    coverage_text,
+    interval_text,
+    latency_text,
+    notes,
+    outcomes_text,
+    score_text,
+    verdict_text,
+)
+from llm_tester.reporting.report import Report, TaskReport
+from llm_tester.reporting.text import dollars, one_line, printable, share
+
+STYLES = {
+    Outcome.CORRECT: "green",
+    Outcome.PARTIAL: "yellow",
+    Outcome.ERROR: "red",
+    Outcome.UNKNOWN: "red",
+}
+
+
+def safe(text: str) -> Text:
+    """Untrusted text: no terminal codes, no markup."""
+    return Text(printable(text))
+
+
+def leaderboard(report: Report) -> RenderableType:
+    """The standings of every task with a sentence on who is best, then what to know beside them."""
+    parts: list[RenderableType] = []
+    for task in report.tasks:
+        parts += [_standings(task), safe(verdict_text(task)), Text("")]
+    parts += [Text(note, style="dim") for note in notes(report)]
+    return Group(*parts)
+
+
+def _standings(task: TaskReport) -> Table:
+    simulated = bool(task.standings) and all(standing.simulated for standing in task.standings)
+    title = f"{task.record.name}{'  (simulated)' if simulated else ''}"
+    table = _table(title)
+    table.add_column("Entrant", overflow="fold", min_width=12)
+    table.add_column("Score", justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True)
+    table.add_column("Outcomes")
+    table.add_column("Tokens", justify="right")
+    table.add_column("Cost", justify="right", no_wrap=True)
+    table.add_column("p50 / p95", justify="right")
+    table.add_column("Scored", justify="right", no_wrap=True)
+    for standing in task.standings:
+        table.add_row(*_cells(standing, mark=standing.simulated and not simulated))
+    return table
+
+
+def _cells(standing: Standing, *, mark: bool) -> list[Text]:
+    name = f"{standing.entrant} (simulated)" if mark else standing.entrant
+    return [
+        safe(name),
+        Text(score_text(standing), style="bold"),
+        Text(interval_text(standing)),
+        safe(packed(outcomes_text(standing).split(", "), 20)),
+        Text(compact(standing.usage["input"], standing.usage["output"]) if standing.usage else "–"),
+        Text(cost_text(standing)),
+        Text(latency_text(standing)),
+        Text(coverage_text(standing)),
+    ]
+
+
+def packed(parts: Iterable[str], width: int) -> str:
+    """`parts` joined by commas in lines of about `width` characters, none of them broken in two."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        if len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines[-1] += ","
+            lines.append(part)
+    return "\n".join(lines)
+
+
+def compact(*counts: int) -> str:
+    """Token counts in a few characters, such as 8.0k/312."""
+    return "/".join(f"{count / 1000:,.1f}k" if count >= 1000 else str(count) for count in counts)
+
+
+def live(lanes: Iterable[LaneProgress], elapsed: float) -> Table:
+    """A row per entrant while a run goes on."""
+    table = _table("")
+    for name in ("Entrant", "Done", "", "Score so far", "Cost", "Projected", "Per second", "Errors"):
+        table.add_column(name, justify="left" if name in ("Entrant", "") else "right", no_wrap=name != "Entrant")
+    for lane in lanes:
+        table.add_row(*_live_cells(lane, elapsed))
+    return table
+
+
+def _live_cells(lane: LaneProgress, elapsed: float) -> list[Text]:
+    width = 14
+    filled = round(width * lane.done / lane.total) if lane.total else width
+    known = lane.done - lane.cost_unknown
+    projected = lane.cost / known * lane.total if known else None
+    cost = dollars(lane.cost if known else None)
+    sign = "≥ " if lane.cost_unknown and known else ""
+    mean = lane.moments.mean
+    return [
+        safe(lane.entrant.entrant.name + (" (simulated)" if lane.entrant.simulated else "")),
+        Text(share(lane.done, lane.total)),
+        Text("█" * filled, style="green") + Text("░" * (width - filled), style="dim"),
+        Text("–" if mean is None else f"{mean:.3f}"),
+        Text(sign + cost),
+        Text(dollars(projected)),
+        Text(f"{lane.sent / elapsed:.1f}" if elapsed > 0 else "–"),
+        Text(str(lane.errors), style="red" if lane.errors else ""),
+    ]
+
+
+def wrong_answers(rows: Iterable[Result]) -> Table:
+    """The samples that were not answered right, a row each."""
+    table = _table("")
+    for name, ratio in (("Sample", None), ("Entrant", None), ("Outcome", None), ("Score", None)):
+        table.add_column(name, ratio=ratio, overflow="fold")
+    table.add_column("Expected", ratio=2)
+    table.add_column("Answer, or what went wrong", ratio=3)
+    for row in rows:
+        told = row.error or row.answer or ""
+        table.add_row(
+            safe(row.sample_id),
+            safe(row.entrant),
+            Text(row.outcome.value, style=STYLES.get(row.outcome, "")),
+            Text("–" if row.score is None else f"{row.score:.2f}"),
+            Text(one_line(plain(row.expected), 80)),
+            Text(one_line(told, 120)),
+        )
+    return table
+
+
+def sample(rows: list[Result], prompt: str) -> RenderableType:
+    """One sample: what was asked, what was expected, and what each entrant made of it."""
+    first = rows[0]
+    parts: list[RenderableType] = [
+        Text(f"{first.task} / {first.sample_id}", style="bold"),
+        Text("\nPrompt", style="dim"),
+        safe(prompt),
+        Text("\nExpected", style="dim"),
+        safe(plain(first.expected)),
+    ]
+    for row in rows:
+        score = "" if row.score is None else f", score {row.score:.3f}"
+        parts.append(Text(f"\n{row.entrant}: {row.outcome.value}{score}", style=STYLES.get(row.outcome, "bold")))
+        parts.append(safe(row.error or row.answer or ""))
+        wrong = [f"{path or '(the whole)'} {state}" for path, state in (row.fields or {}).items() if state != "correct"]
+        parts += [safe(line) for line in (row.note, "; ".join(wrong), *row.violations) if line]
+    return Group(*parts)
+
+
+def plain(value: Any) -> str:
+    """A target as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def listing(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """A plain list."""
+    table = _table("")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(safe(cell) for cell in row))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        expand=False,
+        header_style="dim",
+    )
