@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from llm_tester.documents import Document
+from llm_tester.errors import UnknownModelError, suggestion
 from llm_tester.records import Message
 
 Rate = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False, decimal_places=6)]
@@ -79,6 +80,19 @@ class ModelConfig(ModelEntry):
     """Task, sample id, epoch and attempt, for in-process providers only."""
 
 
+def _distinct_models(models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
+    names = [model.name for model in models]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = f"the model {' and '.join(twice)} is listed more than once"
+        raise ValueError(message)
+    defaults = [model.name for model in models if model.default]
+    if len(defaults) > 1:
+        message = f"more than one default model: {', '.join(defaults)}"
+        raise ValueError(message)
+    return models
+
+
 class ProviderConfig(Document):
     """A provider's config.json."""
 
@@ -109,19 +123,7 @@ class ProviderConfig(Document):
     llm_models: tuple[ModelEntry, ...] = ()
     """The catalogue."""
 
-    @field_validator("llm_models")
-    @classmethod
-    def _distinct(cls, models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
-        names = [model.name for model in models]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            message = f"the model {' and '.join(twice)} is listed more than once"
-            raise ValueError(message)
-        defaults = [model.name for model in models if model.default]
-        if len(defaults) > 1:
-            message = f"more than one default model: {', '.join(defaults)}"
-            raise ValueError(message)
-        return models
+    _distinct = field_validator("llm_models")(_distinct_models)
 
     def model(self, name: str) -> ModelEntry | None:
         """The entry of that name."""
@@ -152,18 +154,22 @@ class ProviderOverride(Document):
     llm_models: tuple[ModelEntry, ...] = ()
     """Models to add, or fields of listed models to replace."""
 
+    _distinct = field_validator("llm_models")(_distinct_models)
+
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [model.name for model in self.llm_models]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            message = f"llm_models lists {' and '.join(twice)} more than once"
+    def _one_default(self) -> Self:
+        marked = next((model.name for model in self.llm_models if model.default), None)
+        if self.default_model and marked and marked != self.default_model:
+            message = f"more than one default model: default_model says {self.default_model}, llm_models marks {marked}"
             raise ValueError(message)
         return self
 
 
 def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
-    """The provider as this workspace sees it: fields and models that the override names replace the file's."""
+    """The provider as this workspace sees it: fields and models that the override names replace the file's.
+
+    Raises UnknownModelError for a default model that a closed catalogue does not have.
+    """
     changes = {
         name: getattr(override, name)
         for name in ("base_url", "max_connections", "timeout")
@@ -176,6 +182,11 @@ def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
         merged[entry.name] = known.model_copy(update=named) if known else entry
     chosen = override.default_model or next((entry.name for entry in override.llm_models if entry.default), None)
     if chosen:
+        if chosen not in merged and not config.open_catalogue:
+            raise UnknownModelError(
+                f'{config.name} has no model "{chosen}" to be its default_model', hint=suggestion(chosen, merged)
+            )
+        merged.setdefault(chosen, ModelEntry(name=chosen))
         merged = {name: entry.model_copy(update={"default": name == chosen}) for name, entry in merged.items()}
     changes |= {"llm_models": tuple(merged.values()), "options": {**config.options, **override.options}}
     return config.model_copy(update=changes)

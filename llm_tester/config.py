@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from llm_tester.catalogue import ProviderOverride
 from llm_tester.documents import Document, read_json, read_text, validate
@@ -31,12 +32,18 @@ class EntrantConfig(Document):
     """The name of one of the task's prompt variants."""
 
 
+def _from_model(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
 class RunDefaults(Document):
     """What `run` does where the command line says nothing."""
 
     tasks: tuple[str, ...] = ()
     """Names or folders of tasks."""
-    entrants: tuple[EntrantConfig | str, ...] = ()
+    entrants: tuple[
+        Annotated[EntrantConfig, BeforeValidator(_from_model, json_schema_input_type=EntrantConfig | str)], ...
+    ] = ()
     """Models, or entrants with parameters."""
     project: str | None = None
     """The label under which calls are billed; the workspace folder's name where absent."""
@@ -53,7 +60,7 @@ class RetrySettings(Document):
     """Tries after the first."""
     initial_delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """The wait before the first retry."""
-    exponential_base: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    exponential_base: Annotated[float, Field(ge=1, le=1000)] = 2.0
     """By what the wait grows each time."""
     max_delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     """The longest wait."""
@@ -112,7 +119,8 @@ class Workspace:
         chosen = named or environment.get("LLM_TESTER_WORKSPACE")
         if chosen:
             return cls.open(Path(chosen), environment)
-        for folder in (start, *start.parents):
+        here = start.absolute()
+        for folder in (here, *here.parents):
             if _is_workspace(folder):
                 return cls.open(folder, environment)
         return cls(None, Settings(), dict(environment))
@@ -147,7 +155,7 @@ class Workspace:
     def project(self) -> str:
         """The label under which calls are billed."""
         chosen = self.environment.get("LLM_TESTER_PROJECT") or self.settings.run.project
-        return chosen or (self.root.name if self.root else "default")
+        return chosen or (self.root.name if self.root else "") or "default"
 
 
 def _is_workspace(folder: Path) -> bool:
@@ -169,4 +177,5 @@ def _with_dotenv(root: Path, environment: Mapping[str, str] | None) -> dict[str,
         return real
     from dotenv import dotenv_values
 
-    return {key: value for key, value in dotenv_values(file).items() if value is not None} | real
+    said = dotenv_values(stream=io.StringIO(read_text(file)))
+    return {key: value for key, value in said.items() if value is not None} | real

@@ -26,7 +26,7 @@ class Rates:
     @property
     def known(self) -> bool:
         """Whether there is any price at all."""
-        return bool(self.by_class)
+        return bool(self.by_class) or bool(self.per_request)
 
 
 UNPRICED = Rates()
@@ -38,7 +38,7 @@ def rates_of(entry: ModelEntry | None) -> Rates:
         return UNPRICED
     declared = {name: getattr(entry, rate) for name, rate in RATE_OF_CLASS.items()}
     by_class = {name: rate for name, rate in declared.items() if rate is not None}
-    if not by_class:
+    if not by_class and not entry.cost_per_request:
         return UNPRICED
     priced_on = entry.priced_on.isoformat() if entry.priced_on else None
     return Rates(by_class, entry.cost_per_request or Decimal(0), "catalogue", priced_on)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -23,18 +24,33 @@ class Document(BaseModel):
 
 
 class _DuplicateKeyError(ValueError):
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+    pass
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _DuplicateKeyError(key)
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _DuplicateKeyError
     return found
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[{}]')
+
+
+def _first_duplicate(text: str) -> tuple[str, int]:
+    """The first key that its object already has, and how many lines stand before it; the json module tells neither."""
+    objects: list[set[str]] = []
+    for token in _TOKEN.finditer(text):
+        if token[0] == "{":
+            objects.append(set())
+        elif token[0] == "}":
+            objects.pop()
+        elif token[1] is not None:
+            key = json.loads(token[0].removesuffix(token[1]))
+            if key in objects[-1]:
+                return key, text.count("\n", 0, token.start())
+            objects[-1].add(key)
+    raise ValueError("no object has a key twice")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -46,11 +62,10 @@ def parse_json(text: str, *, file: str, first_line: int = 1) -> Any:
     """The JSON value in `text`; raises ConfigurationError with file and line for anything that is not strict JSON."""
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except _DuplicateKeyError as error:
-        lines = [number for number, line in enumerate(text.splitlines(), first_line) if f'"{error.key}"' in line]
-        where = f"{file}:{lines[1] if len(lines) > 1 else lines[0] if lines else first_line}"
+    except _DuplicateKeyError:
+        key, line = _first_duplicate(text)
         raise ConfigurationError(
-            f'{where}: the key "{error.key}" stands twice in one object',
+            f'{file}:{line + first_line}: the key "{key}" stands twice in one object',
             hint="Remove one of the two.",
             file=file,
         ) from None
@@ -87,32 +102,57 @@ def read_json(path: Path) -> Any:
 
 
 def validate(
-    model: type[Model], data: Any, *, file: str, error: Callable[..., LLMTesterError] = ConfigurationError
+    model: type[Model],
+    data: Any,
+    *,
+    file: str,
+    at: str = "",
+    error: Callable[..., LLMTesterError] = ConfigurationError,
 ) -> Model:
-    """`data` as a `model`; raises one `error` that lists every mistake with its JSON path."""
+    """`data`, which stands in `file` at the JSON path `at`, as a `model`; raises one `error` that lists every mistake
+    with its JSON path."""
     try:
         return model.model_validate(data)
     except ValidationError as invalid:
-        problems = [_problem(model, dict(detail)) for detail in invalid.errors(include_url=False)]
-    listed = problems[0] if len(problems) == 1 else "".join(f"\n  {line}" for line in problems)
-    raise error(f"{file}: {listed}", hint=f"Mend {Path(file).name} at the place named.")
+        problems = _problems(model, invalid, at)
+    lines = [f"{path}: {message}" if path else message for path, message in problems]
+    listed = lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+    raised = error(f"{file}: {listed}", hint=f"Mend {Path(file).name} at the place named.")
+    if isinstance(raised, ConfigurationError):
+        raised.file, raised.path = file, problems[0][0]
+    raise raised
 
 
-def _problem(model: type[BaseModel], detail: Mapping[str, Any]) -> str:
-    location: tuple[int | str, ...] = detail["loc"]
-    path = json_path(location)
+def _problems(model: type[BaseModel], invalid: ValidationError, at: str) -> list[tuple[str, str]]:
+    """JSON path and message of every mistake; where a union's alternatives disagree, those that saw deepest."""
+    found = [(_walk(model, detail["loc"]), dict(detail)) for detail in invalid.errors(include_url=False)]
+    places = [place for (place, _), _ in found]
+    return [
+        (".".join(filter(None, (at, json_path(place)))), _message(place, inside, detail))
+        for (place, inside), detail in found
+        if not any(len(other) > len(place) and other[: len(place)] == place for other in places)
+    ]
+
+
+_PLAIN_WORDS = {
+    "missing": "this key is required",
+    "model_type": "expected a JSON object",
+    "dict_type": "expected a JSON object",
+    "list_type": "expected a JSON list",
+    "tuple_type": "expected a JSON list",
+}
+
+
+def _message(place: tuple[int | str, ...], inside: Any, detail: Mapping[str, Any]) -> str:
     if detail["type"] == "extra_forbidden":
-        known = _keys_at(model, location[:-1])
-        return f'{path}: unknown key "{location[-1]}". {suggestion(str(location[-1]), known)}'.rstrip()
+        return f'unknown key "{place[-1]}". {suggestion(str(place[-1]), _keys_of(inside))}'.rstrip()
     given = detail.get("input")
     shown = "" if detail["type"] == "missing" or isinstance(given, dict | list) else f" (found {_short(given)})"
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    message = "this key is required" if detail["type"] == "missing" else message
-    return f"{path}: {message}{shown}" if path else f"{message}{shown}"
+    return _PLAIN_WORDS.get(detail["type"], str(detail["msg"]).removeprefix("Value error, ")) + shown
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -124,35 +164,56 @@ def json_path(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
-    """The keys that the document model allows at `location`; empty where that is not a document."""
+def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any]:
+    """Where in the document an error of pydantic's is, and the type that holds its last key.
+
+    Pydantic puts parts into the location that no document has: which alternative of a union it tried, and "[key]".
+    """
+    place: list[int | str] = []
+    inside: Any = None
     here: Any = model
     for part in location:
-        here = _step(here, part)
-    found = _document_in(here)
-    return {field.alias or name for name, field in found.model_fields.items()} if found else set()
+        options = _options(here)
+        if len(options) > 1:
+            here = next((option for option in options if _is_tagged(option, part)), None)
+        elif part != "[key]":
+            place.append(part)
+            inside, here = here, _step(options[0], part)
+    return tuple(place), inside
+
+
+def _is_tagged(option: Any, tag: int | str) -> bool:
+    document = _document(option)
+    if document is None:
+        return False
+    literals = [typing.get_args(field.annotation) for field in document.model_fields.values()]
+    return tag == document.__name__ or any(tag in values for values in literals)
 
 
 def _step(annotation: Any, part: int | str) -> Any:
-    document = _document_in(annotation)
+    document = _document(annotation)
     if document is not None:
         by_name = {field.alias or name: field.annotation for name, field in document.model_fields.items()}
         return by_name.get(str(part))
-    for option in _options(annotation):
-        arguments = typing.get_args(option)
-        if arguments:
-            return arguments[1] if isinstance(part, str) and len(arguments) > 1 else arguments[0]
-    return None
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        return None
+    return arguments[1] if isinstance(part, str) and len(arguments) > 1 else arguments[0]
 
 
-def _document_in(annotation: Any) -> type[BaseModel] | None:
-    for option in _options(annotation):
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            return option
-    return None
+def _keys_of(annotation: Any) -> set[str]:
+    document = next(filter(None, map(_document, _options(annotation))), None)
+    return {field.alias or name for name, field in document.model_fields.items()} if document else set()
+
+
+def _document(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, but for None, which pydantic's locations do not mention."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return typing.get_args(annotation)
+        return tuple(option for option in typing.get_args(annotation) if option is not types.NoneType)
     return (annotation,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,19 +18,19 @@ from llm_tester.errors import LedgerError
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]
 _GROUP = 512
-_BUSY_SECONDS = 30.0
 
 
 class Store:
     """One SQLite file. `submit` hands a job to the writer; its future is done once the job's commit is on disk."""
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(self, path: Path, migrations: Sequence[str], *, busy_seconds: float = 30.0) -> None:
         self.path = path
+        self._busy_seconds = busy_seconds
         self._migrations = migrations
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._opening = threading.Lock()
+        self._lock = threading.Lock()
         self._closed = False
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,9 +42,9 @@ class Store:
     def submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Run `job` in the writer's next transaction; a job that raises is rolled back alone."""
         future: Future[T] = Future()
-        if self._closed:
-            raise LedgerError(f"{self.path}: the store is closed")
-        self._jobs.put((job, future))
+        with self._lock:
+            self._refuse_closed()
+            self._jobs.put((job, future))
         return future
 
     def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
@@ -52,15 +53,17 @@ class Store:
 
     def read(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Iterator[sqlite3.Row]:
         """The rows of a query over what is committed, streamed; one connection per thread."""
+        self._refuse_closed()
         with self._translated():
             yield from self._reader().execute(sql, parameters)
 
     def close(self) -> None:
         """Write what was submitted, then let go of the file."""
-        if self._closed:
-            return
-        self._closed = True
-        self._jobs.put(None)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
         self._writer.join()
         for connection in (self._connection, *self._opened):
             connection.close()
@@ -71,14 +74,22 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise LedgerError(f"{self.path}: the store is closed")
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
+        try:
+            _use_wal(connection, time.monotonic() + self._busy_seconds)
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _reader(self) -> sqlite3.Connection:
@@ -87,7 +98,7 @@ class Store:
             connection = self._connect()
             connection.execute("PRAGMA query_only=ON")
             self._readers.connection = connection
-            with self._opening:
+            with self._lock:
                 self._opened.append(connection)
         return connection
 
@@ -126,6 +137,8 @@ class Store:
         hint = "Check that the disk has room and that the folder may be written."
         if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
             hint = "This file is not one of ours; move it away."
+        elif "locked" in str(error):
+            hint = f"Another process has been writing to it for more than {self._busy_seconds:g} s; try again."
         return LedgerError(f"{self.path}: {error}", hint=hint)
 
     def _write(self) -> None:
@@ -162,9 +175,25 @@ class Store:
         self._connection.execute("SAVEPOINT job")
         try:
             value = job(self._connection)
-        except Exception as error:  # noqa: BLE001 - the job's owner gets it, through the future
+        except BaseException as error:
+            if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
+                # A full disk, for one, makes SQLite roll the whole group back.
+                raise
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return None, self._error(error) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE job")
         return value, None
+
+
+def _use_wal(connection: sqlite3.Connection, deadline: float) -> None:
+    """Switch to WAL; while another process does so SQLite says "locked" at once instead of waiting its busy time."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return

@@ -32,16 +32,18 @@ class BaseLLM(ABC):
     """A provider. A subclass needs `_call_llm_api` and nothing else; it may be `async def`.
 
     `blocking` says whether that method may wait (it then runs on a thread of its own), `applies` names the parameters
-    that it hands on ("*": all), `options_type` is the document that checks the provider's `options`.
+    that it hands on ("*": all), `options_type` and `model_options_type` are the documents that check the `options` of
+    the provider and of its models.
     """
 
     blocking: ClassVar[bool] = True
     simulated: ClassVar[bool] = False
     applies: ClassVar[frozenset[str]] = frozenset()
     options_type: ClassVar[type[Document] | None] = None
+    model_options_type: ClassVar[type[Document] | None] = None
 
     def __init__(self, config: ProviderConfig | None = None) -> None:
-        self.config = config or ProviderConfig(name=type(self).__name__.lower(), open_catalogue=True)
+        self.config = config or ProviderConfig(name=type(self).__name__.strip("_").lower(), open_catalogue=True)
         self._entries: dict[str, ModelEntry] = {entry.name: entry for entry in self.config.llm_models}
         self.environment: Mapping[str, str] = os.environ
         self._session = Session(threads=self.config.max_connections)
@@ -160,7 +162,7 @@ def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:
     """What provider code returned or raised, as a delivery or one of our failures."""
     if isinstance(outcome, LLMTesterError) and not isinstance(outcome, ProviderError):
         raise outcome
-    if isinstance(outcome, Exception):
+    if isinstance(outcome, BaseException):
         return _failure(outcome, class_name)
     if not (isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[0], str)):
         return BadResponseError(
@@ -173,16 +175,28 @@ def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:
     return Delivery(outcome[0], usage)
 
 
-def _failure(error: Exception, class_name: str) -> ProviderError:
+def _failure(error: BaseException, class_name: str) -> ProviderError:
     """Client libraries differ: an HTTP status on the exception says most, its type the rest."""
     if isinstance(error, ProviderError):
         return error
     message = f"{class_name}: {type(error).__name__}: {error}"
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
+    status = _status_of(error)
+    if status is not None:
         return error_for_status(status, message)
-    if isinstance(error, TimeoutError):
+    # The timeouts of requests, httpx and the SDKs have their name in common, and no base class.
+    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
+    if "Timeout" in kinds:
         return ProviderTimeoutError(message)
-    if isinstance(error, ConnectionError):
+    if "ConnectionError" in kinds or "ConnectError" in kinds:
         return ProviderConnectionError(message)
     return ProviderError(message)
+
+
+def _status_of(error: BaseException) -> int | None:
+    """SDKs and aiohttp put the status on the exception, requests and httpx on its response."""
+    for holder in (error, getattr(error, "response", None)):
+        for name in ("status_code", "status"):
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
+                return status
+    return None

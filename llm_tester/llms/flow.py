@@ -63,7 +63,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Start something that is durable or shared, a claim or a cache entry, and wait for its future."""
+    """Start something that is durable or shared, a claim or a cache entry, and wait for its future.
+
+    A wait that is cancelled does not take back what was started.
+    """
 
     start: Callable[[], Future[Any]]
 
@@ -170,32 +173,33 @@ class Session:
             case Call():
                 return await self._acall(effect)
             case Do(start):
-                return await asyncio.wrap_future(start())
+                return await asyncio.shield(asyncio.wrap_future(start()))
             case Acquire(slot):
                 return await slot.aacquire()
             case Send() | Read():
                 return await self.transport.asend(effect)
 
     def _call(self, effect: Call) -> Any:
-        if not effect.blocking:
+        if not effect.blocking and not inspect.iscoroutinefunction(effect.function):
             return _answer_of(effect.function, *effect.arguments)
-        running = self._pool.submit(_run_either, effect.function, *effect.arguments)
+        job = self._pool.submit(_answer_on_thread, effect.function, *effect.arguments)
         try:
-            return running.result(effect.timeout)
+            return job.result(effect.timeout)
         except FutureTimeoutError:
             return _timed_out(effect)
+        finally:
+            self._pool.abandon(job)
 
     async def _acall(self, effect: Call) -> Any:
         if inspect.iscoroutinefunction(effect.function):
-            running: Awaitable[Any] = _aanswer_of(effect.function, *effect.arguments)
-        elif effect.blocking:
-            running = asyncio.wrap_future(self._pool.submit(_answer_of, effect.function, *effect.arguments))
-        else:
+            return await _in_time(_aanswer_of(effect.function, *effect.arguments), effect)
+        if not effect.blocking:
             return _answer_of(effect.function, *effect.arguments)
+        job = self._pool.submit(_answer_on_thread, effect.function, *effect.arguments)
         try:
-            return await asyncio.wait_for(running, effect.timeout)
-        except TimeoutError:
-            return _timed_out(effect)
+            return await _in_time(asyncio.wrap_future(job), effect)
+        finally:
+            self._pool.abandon(job)
 
 
 class DaemonPool:
@@ -208,17 +212,32 @@ class DaemonPool:
         self._lock = threading.Lock()
         self._threads = 0
         self._open = 0
+        self._abandoned: set[Future[Any]] = set()
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run `function` on one of the threads."""
         future: Future[Any] = Future()
+        self._jobs.put((future, function, arguments))
         with self._lock:
             self._open += 1
-            if self._open > self._threads and self._threads < self._size:
-                self._threads += 1
-                threading.Thread(target=self._work, name="llm_tester call", daemon=True).start()
-        self._jobs.put((future, function, arguments))
+            self._grow()
         return future
+
+    def abandon(self, future: Future[Any]) -> None:
+        """Nobody waits for `future` any more: it is dropped where it has not begun, and a thread that still runs it
+        leaves its place to another one, so that code that hangs does not keep later calls from being made."""
+        with self._lock:
+            if future.cancel() or future.done():
+                return
+            self._abandoned.add(future)
+            self._open -= 1
+            self._threads -= 1
+            self._grow()
+
+    def _grow(self) -> None:
+        if self._open > self._threads and self._threads < self._size:
+            self._threads += 1
+            threading.Thread(target=self._work, name="llm_tester call", daemon=True).start()
 
     def _work(self) -> None:
         while True:
@@ -229,6 +248,9 @@ class DaemonPool:
                 except BaseException as error:  # noqa: BLE001 - the waiting side gets it
                     future.set_exception(error)
             with self._lock:
+                if future in self._abandoned:
+                    self._abandoned.discard(future)
+                    return
                 self._open -= 1
 
 
@@ -236,21 +258,31 @@ def _answer_of(function: Callable[..., Any], *arguments: Any) -> Any:
     """What provider code returns, or the exception that it raises: a failure is an answer to the flow."""
     try:
         return function(*arguments)
-    except Exception as error:  # noqa: BLE001 - the flow turns it into a ProviderError
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the flow turns it into a ProviderError
         return error
 
 
 async def _aanswer_of(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
     try:
         return await function(*arguments)
-    except Exception as error:  # noqa: BLE001 - as _answer_of
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as _answer_of
         return error
 
 
-def _run_either(function: Callable[..., Any], *arguments: Any) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return asyncio.run(_aanswer_of(function, *arguments))
-    return _answer_of(function, *arguments)
+def _answer_on_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """As _answer_of, on a thread that nobody else can interrupt; a coroutine runs on a loop of its own."""
+    try:
+        answer = function(*arguments)
+        return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+    except BaseException as error:  # noqa: BLE001 - as _answer_of
+        return error
+
+
+async def _in_time(running: Awaitable[Any], effect: Call) -> Any:
+    try:
+        return await asyncio.wait_for(running, effect.timeout)
+    except TimeoutError:
+        return _timed_out(effect)
 
 
 def _timed_out(effect: Call) -> ProviderError:

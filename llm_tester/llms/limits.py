@@ -28,8 +28,13 @@ class ConnectionSlots:
         return ticket
 
     def acquire(self) -> None:
-        """Wait in this thread for a slot."""
-        self._ask().result()
+        """Wait in this thread for a slot; a wait that is interrupted holds none."""
+        ticket = self._ask()
+        try:
+            ticket.result()
+        except BaseException:
+            self._forgo(ticket)
+            raise
 
     async def aacquire(self) -> None:
         """Wait on the event loop for a slot; a wait that is cancelled holds none."""
@@ -38,10 +43,13 @@ class ConnectionSlots:
             return
         try:
             await asyncio.wrap_future(ticket)
-        except asyncio.CancelledError:
-            if not ticket.cancel() and not ticket.cancelled():
-                self.release()
+        except BaseException:
+            self._forgo(ticket)
             raise
+
+    def _forgo(self, ticket: Future[None]) -> None:
+        if not ticket.cancel():
+            self.release()
 
     def release(self) -> None:
         """Give one slot back, to whoever has waited longest."""

@@ -18,6 +18,8 @@ def load_module(file: Path, name: str) -> ModuleType:
     if spec is None or spec.loader is None or not file.is_file():
         raise ProviderLoadError(f"{file}: there is no such Python file")
     module = importlib.util.module_from_spec(spec)
+    for stale in [known for known in sys.modules if known.startswith(f"{name}.")]:
+        del sys.modules[stale]
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
@@ -26,7 +28,7 @@ def load_module(file: Path, name: str) -> ModuleType:
         raise
     except BaseException as error:  # foreign code may raise anything, SystemExit included
         _restore(name, before)
-        raise _import_failure(str(file), error) from error
+        raise _import_failure(str(file), error, own=name) from error
     return module
 
 
@@ -42,13 +44,13 @@ def import_module(name: str) -> ModuleType:
 
 def subclass_in(module: ModuleType, base: type[Any], *, where: str) -> type[Any]:
     """The one subclass of `base` that `module` itself defines."""
-    found = [
+    found = {
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
-    ]
+    }
     if len(found) == 1:
-        return found[0]
+        return found.pop()
     names = ", ".join(sorted(cls.__name__ for cls in found))
     problem = (
         f"defines {len(found)} subclasses of {base.__name__} ({names})" if found else f"defines no {base.__name__}"
@@ -71,10 +73,11 @@ def _restore(name: str, before: ModuleType | None) -> None:
         sys.modules[name] = before
 
 
-def _import_failure(where: str, error: BaseException) -> ProviderLoadError:
+def _import_failure(where: str, error: BaseException, own: str = "") -> ProviderLoadError:
     if isinstance(error, SystemExit):
         return ProviderLoadError(f"{where}: calls sys.exit when it is imported")
     hint = ""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        hint = f"pip install {error.name.partition('.')[0]}"
+        top = error.name.partition(".")[0]
+        hint = "" if top in (own.partition(".")[0], "llm_tester") else f"pip install {top}"
     return ProviderLoadError(f"{where}: cannot be imported: {type(error).__name__}: {error}", hint=hint)

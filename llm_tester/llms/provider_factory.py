@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from llm_tester.catalogue import ModelEntry, ProviderConfig, merge
-from llm_tester.config import Workspace
-from llm_tester.documents import read_json, validate
+from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, merge
+from llm_tester.config import CONFIG_NAME, Workspace
+from llm_tester.documents import Document, read_json, validate
 from llm_tester.errors import ConfigurationError, LLMTesterError, ProviderLoadError, UnknownProviderError, suggestion
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.loading import load_module, subclass_in
 
 PACKAGE = Path(__file__).resolve().parent.parent
+PROVIDER_FILE = "provider.py"
 APIS: dict[str, type[BaseLLM]] = {"replay": ReplayLLM}
 
 
@@ -40,7 +42,7 @@ def builtin_folder(name: str) -> Path:
 
 def load_provider_config(folder: Path) -> ProviderConfig:
     """A folder's config.json, checked; the paths in it are absolute afterwards and lie inside the folder."""
-    file = folder / "config.json"
+    file = folder / CONFIG_NAME
     config = validate(ProviderConfig, read_json(file), file=str(file))
     if config.name != folder.name:
         raise ConfigurationError(
@@ -49,7 +51,7 @@ def load_provider_config(folder: Path) -> ProviderConfig:
             file=str(file),
             path="name",
         )
-    if config.api is None and not (folder / "provider.py").is_file():
+    if config.api is None and not (folder / PROVIDER_FILE).is_file():
         raise ConfigurationError(
             f'{file}: neither "api" names a built-in class nor is there a provider.py beside it',
             hint=f"Built-in: {', '.join(sorted(APIS))}.",
@@ -58,7 +60,10 @@ def load_provider_config(folder: Path) -> ProviderConfig:
         )
     if config.api is not None and config.api not in APIS:
         raise ConfigurationError(
-            f'{file}: api: there is no built-in "{config.api}"', hint=suggestion(config.api, APIS), file=str(file)
+            f'{file}: api: there is no built-in "{config.api}"',
+            hint=suggestion(config.api, APIS),
+            file=str(file),
+            path="api",
         )
     models = tuple(_inside(entry, folder, file) for entry in config.llm_models)
     return config.model_copy(update={"llm_models": models})
@@ -88,13 +93,26 @@ def discover(workspace: Workspace) -> dict[str, DiscoveredProvider]:
         resolved = folder.resolve()
         if resolved in seen:
             continue
-        seen.add(resolved)
         winner = found.get(folder.name)
-        if winner is not None:
-            found[folder.name] = replace(winner, shadows=(*winner.shadows, folder))
-        else:
-            found[folder.name] = _read(folder, source, workspace)
+        provider = replace(winner, shadows=(*winner.shadows, folder)) if winner else _read(folder, source, workspace)
+        if winner is not None or provider.problem is None:
+            # A broken way to a folder, a link of another name for one, leaves it to be found by the right way.
+            seen.add(resolved)
+        found[folder.name] = provider
+    for name in sorted(set(workspace.settings.providers) - set(found)):
+        found[name] = _missing(name, found, workspace)
     return found
+
+
+def _missing(name: str, found: Iterable[str], workspace: Workspace) -> DiscoveredProvider:
+    folder = (workspace.root or Path.cwd()) / "providers" / name
+    problem = UnknownProviderError(
+        f'{CONFIG_NAME}: providers.{name}: there is no provider "{name}"',
+        hint=suggestion(name, found),
+        file=str(folder.parent.parent / CONFIG_NAME),
+        path=f"providers.{name}",
+    )
+    return DiscoveredProvider(name, folder, CONFIG_NAME, problem=problem)
 
 
 def _folders(workspace: Workspace) -> Iterator[tuple[str, Path]]:
@@ -104,7 +122,7 @@ def _folders(workspace: Workspace) -> Iterator[tuple[str, Path]]:
     for source, parent in sources:
         if parent.is_dir():
             for folder in sorted(parent.iterdir()):
-                if folder.is_dir() and (folder / "config.json").exists():
+                if any((folder / name).is_file() for name in (CONFIG_NAME, PROVIDER_FILE)):
                     yield source, folder
 
 
@@ -113,23 +131,30 @@ def _read(folder: Path, source: str, workspace: Workspace) -> DiscoveredProvider
     enabled = override.enabled if override else True
     try:
         config = load_provider_config(folder)
+        if override is not None:
+            config = merge(config, _rooted(override, workspace))
     except LLMTesterError as problem:
         return DiscoveredProvider(folder.name, folder, source, problem=problem, enabled=enabled)
-    if override is not None and workspace.root is not None:
-        root = workspace.root
-        entries = tuple(
-            entry.model_copy(update={"answers": str((root / entry.answers).resolve())}) if entry.answers else entry
-            for entry in override.llm_models
-        )
-        config = merge(config, override.model_copy(update={"llm_models": entries}))
     return DiscoveredProvider(folder.name, folder, source, config, enabled=enabled)
+
+
+def _rooted(override: ProviderOverride, workspace: Workspace) -> ProviderOverride:
+    """Paths in the workspace's config.json start at its folder."""
+    root = workspace.root or Path.cwd()
+    entries = tuple(
+        entry.model_copy(update={"answers": str((root / entry.answers).resolve())}) if entry.answers else entry
+        for entry in override.llm_models
+    )
+    return override.model_copy(update={"llm_models": entries})
 
 
 def provider_class(provider: DiscoveredProvider) -> type[BaseLLM]:
     """The class that serves a folder: its provider.py's, else the one that `api` names."""
     config = _usable(provider)
-    file = provider.folder / "provider.py"
+    file = provider.folder / PROVIDER_FILE
     if file.is_file():
+        if not file.resolve().is_relative_to(provider.folder.resolve()):
+            raise ProviderLoadError(f"{file}: is a link to outside the provider's folder", hint="Copy the file.")
         module = load_module(file, f"llm_tester_providers.{provider.name}")
         return subclass_in(module, BaseLLM, where=str(file))
     return APIS[config.api or ""]
@@ -150,21 +175,32 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
     """An instance for a discovered folder; raises ConfigurationError or ProviderLoadError that says what is wrong."""
     chosen = provider_class(provider)
     config = _usable(provider)
-    if chosen.options_type is not None:
-        file = str(provider.folder / "config.json")
-        validate(chosen.options_type, config.options, file=f"{file}: options")
-    elif config.options:
-        raise ConfigurationError(f"{provider.folder / 'config.json'}: options: {chosen.__name__} takes none")
+    file = str(provider.folder / CONFIG_NAME)
+    _check_options(chosen, chosen.options_type, config.options, file, "options")
+    for entry in config.llm_models:
+        _check_options(chosen, chosen.model_options_type, entry.options, file, f"llm_models[{entry.name}].options")
     try:
         instance = chosen(config)
     except LLMTesterError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProviderLoadError(
             f"{provider.folder}: {chosen.__name__} cannot be made: {type(error).__name__}: {error}"
         ) from error
+    if getattr(instance, "config", None) is not config:
+        raise ProviderLoadError(
+            f"{provider.folder}: {chosen.__name__}.__init__ does not hand its config on",
+            hint="Call super().__init__(config) in it.",
+        )
     instance.environment = workspace.environment or instance.environment
     return instance
+
+
+def _check_options(chosen: type[BaseLLM], kind: type[Document] | None, options: Any, file: str, at: str) -> None:
+    if kind is not None:
+        validate(kind, options, file=file, at=at)
+    elif options:
+        raise ConfigurationError(f"{file}: {at}: {chosen.__name__} takes none", hint="Remove them.", file=file, path=at)
 
 
 def find(name: str, providers: dict[str, DiscoveredProvider]) -> DiscoveredProvider:

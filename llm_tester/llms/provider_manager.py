@@ -95,14 +95,16 @@ class ProviderManager:
     def slots(self, provider: BaseLLM) -> ConnectionSlots:
         """The limit that all calls to this provider share."""
         if provider.name not in self._slots:
-            self._slots[provider.name] = ConnectionSlots(self._max_connections or provider.config.max_connections)
+            # Another thread may be here too; all must get the same object.
+            size = self._max_connections or provider.config.max_connections
+            self._slots.setdefault(provider.name, ConnectionSlots(size))
         return self._slots[provider.name]
 
     def _driver(self, provider: BaseLLM) -> Session:
         if self._session is not None:
             return self._session
         if provider.name not in self._sessions:
-            self._sessions[provider.name] = Session(threads=self.slots(provider).size)
+            self._sessions.setdefault(provider.name, Session(threads=self.slots(provider).size))
         return self._sessions[provider.name]
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from llm_tester.errors import ProviderError, RateLimitError
+from llm_tester.errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,12 @@ class RetryPolicy:
     def delay(self, attempt: int, error: ProviderError) -> float | None:
         """Seconds to wait after failed attempt `attempt` (counted from 1), or None when `error` is final.
 
-        What the provider asked for in `retry_after` wins; when that is longer than `max_delay` the error is final.
+        What the provider asked for in `retry_after` wins, unless it is no waiting time (negative, not a number); when
+        it is longer than `max_delay` the error is final.
         """
         if not error.retryable or attempt > self.max_retries:
             return None
-        if error.retry_after is not None:
+        if error.retry_after is not None and error.retry_after >= 0:
             return error.retry_after if error.retry_after <= self.max_delay else None
         full = min(self.initial_delay * self.exponential_base ** (attempt - 1), self.max_delay)
         return full * self.random() if self.jitter else full
@@ -39,6 +40,6 @@ class RetryPolicy:
         """Why no further attempt is made, in a few words; empty for an error that is final by itself."""
         if not error.retryable:
             return ""
-        if isinstance(error, RateLimitError) and error.retry_after is not None and error.retry_after > self.max_delay:
+        if error.retry_after is not None and error.retry_after > self.max_delay:
             return f"asked to wait {error.retry_after:g} s, longer than {self.max_delay:g} s"
         return f"after {attempt} attempts"

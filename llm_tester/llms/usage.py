@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
@@ -20,13 +21,14 @@ from llm_tester.records import (
 _FACE = {"input": "prompt_tokens", "output": "completion_tokens"}
 _FINISH = get_args(FinishReason)
 MAX_TOKENS = 1_000_000_000
+MAX_COST = Decimal(1_000_000)
 
 
 def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
     """The usage that a provider class returned; raises BadResponseError for keys that UsageData does not have.
 
-    A count that cannot be one (negative, fractional, not a number) becomes None; that and impossible sums are kept
-    and named in `inconsistent`.
+    A value that cannot be one (a negative count, NaN, an unknown finish reason) becomes None and is named in
+    `inconsistent`; impossible sums and sizes are named there and kept.
     """
     if isinstance(reported, UsageData):
         return _checked(reported)
@@ -39,7 +41,12 @@ def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
         hint = suggestion(unknown[0], USAGE_KEYS)
         raise BadResponseError(f'the usage has an unknown key "{unknown[0]}"', reason="bad_usage", hint=hint)
     fields = {_FACE.get(key, key): value for key, value in reported.items() if key != "total_tokens"}
-    usage = _checked(UsageData(**fields), reported.get("total_tokens"))
+    twice = [
+        f"{key} is {reported[key]!r}, {name} is {reported[name]!r}"
+        for key, name in _FACE.items()
+        if key in reported and name in reported and reported[key] != reported[name]
+    ]
+    usage = _checked(UsageData(**fields, inconsistent=tuple(twice)), reported.get("total_tokens"))
     return replace(usage, raw=dict(reported)) if usage.inconsistent and usage.raw is None else usage
 
 
@@ -54,6 +61,11 @@ def _checked(usage: UsageData, total: Any = None) -> UsageData:
             changes[name] = None
     changes["reported_cost"] = _money(usage.reported_cost, problems)
     changes["finish_reason"] = _finish(usage.finish_reason, problems)
+    for name, fits in (("latency_ms", _is_duration), ("served_model", _is_text)):
+        value = getattr(usage, name)
+        if value is not None and not fits(value):
+            problems.append(f"{name} is {value!r}")
+            changes[name] = None
     usage = replace(usage, **changes)
     problems += _impossible(usage, total)
     return replace(usage, inconsistent=(*usage.inconsistent, *problems)) if problems else usage
@@ -63,6 +75,14 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _money(value: Any, problems: list[str]) -> Decimal | None:
     if value is None:
         return None
@@ -70,14 +90,14 @@ def _money(value: Any, problems: list[str]) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         amount = Decimal("NaN")
-    if amount.is_finite() and amount >= 0:
+    if amount.is_finite() and 0 <= amount <= MAX_COST:
         return amount
     problems.append(f"reported_cost is {value!r}")
     return None
 
 
 def _finish(value: Any, problems: list[str]) -> Any:
-    if value is None or value in _FINISH:
+    if value is None or (isinstance(value, str) and value in _FINISH):
         return value
     problems.append(f"finish_reason is {value!r}")
     return None

@@ -54,7 +54,8 @@ def _standings(task: TaskReport) -> Table:
     simulated = bool(task.standings) and all(standing.simulated for standing in task.standings)
     title = f"{task.record.name}{'  (simulated)' if simulated else ''}"
     table = _table(title)
-    table.add_column("Entrant", overflow="fold", min_width=12)
+    longest = max((len(standing.entrant) for standing in task.standings), default=12)
+    table.add_column("Entrant", overflow="fold", min_width=min(longest, 26))
     table.add_column("Score", justify="right", no_wrap=True)
     table.add_column("95 % interval", no_wrap=True)
     table.add_column("Outcomes")

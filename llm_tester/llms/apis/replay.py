@@ -86,7 +86,12 @@ class AnswerFile:
             return None
         with self.path.open("rb") as file:
             file.seek(self._offsets[place])
-            return self._answer(self._text(file.readline(), 0), place + 1)
+            answer = self._answer(self._text(file.readline(), place + 1), place + 1)
+        if answer.id != sample_id:
+            raise ConfigurationError(
+                f"{self.path}: changed while its answers are in use", hint="Start again.", file=str(self.path)
+            )
+        return answer
 
 
 class ReplayLLM(BaseLLM):
