@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,9 @@ from llm_tester.records import Message
 Rate = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False, decimal_places=6)]
 Positive = Annotated[int, Field(gt=0)]
 
+TokenClass = Literal[
+    "input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output"
+]
 RATE_OF_CLASS: Mapping[str, str] = {
     "input": "cost_input",
     "cached_input": "cost_cached_input",
@@ -28,13 +31,9 @@ RATE_OF_CLASS: Mapping[str, str] = {
 }
 
 
-class ModelEntry(Document):
-    """One model of a catalogue. Costs are exact USD per 1M tokens; an absent cost is unknown, which is not 0."""
+class Prices(Document):
+    """Exact USD per 1M tokens; an absent cost is unknown, which is not 0."""
 
-    name: str = Field(min_length=1)
-    """The provider's own name of the model."""
-    default: bool = False
-    """Whether calls that name no model use this one."""
     cost_input: Rate | None = None
     """USD per 1M input tokens."""
     cost_output: Rate | None = None
@@ -51,6 +50,39 @@ class ModelEntry(Document):
     """USD per 1M tokens of audio output."""
     cost_per_request: Rate | None = None
     """USD per request, beside the tokens."""
+
+
+class PriceTier(Prices):
+    """The prices of a whole request whose input is longer than `above`; what it does not name stays as below."""
+
+    above: Positive
+    """Input tokens, cached ones included."""
+
+
+class TimedPrices(Prices):
+    """Prices from a day on, or in a span of each day; of several that hold the last one counts."""
+
+    valid_from: date | None = None
+    """The first day, in UTC."""
+    from_utc: time | None = None
+    """The beginning of the daily span, in UTC."""
+    until_utc: time | None = None
+    """Its end; earlier than its beginning for one that crosses midnight."""
+    tiers: tuple[PriceTier, ...] = ()
+    """Prices by the length of the input."""
+
+
+class ModelEntry(Prices):
+    """One model of a catalogue."""
+
+    name: str = Field(min_length=1)
+    """The provider's own name of the model."""
+    default: bool = False
+    """Whether calls that name no model use this one."""
+    tiers: tuple[PriceTier, ...] = ()
+    """Prices by the length of the input."""
+    timed_prices: tuple[TimedPrices, ...] = ()
+    """Prices that hold from a day on, or at a time of the day, instead of the ones above."""
     priced_on: date | None = None
     """The day on which these prices were read off their source."""
     max_input_tokens: Positive | None = None
@@ -59,6 +91,10 @@ class ModelEntry(Document):
     """The longest answer."""
     capabilities: tuple[str, ...] = ()
     """What the model can do, such as streaming, tools, json_object."""
+    unsupported_params: frozenset[str] = frozenset()
+    """Parameters that the model refuses; they are left out and named in the response."""
+    rename_params: dict[str, str] = Field(default_factory=dict)
+    """Parameters that the model knows by another name."""
     answers: str | None = None
     """For `"api": "replay"`: the JSONL file that holds this model's answers."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -93,6 +129,37 @@ def _distinct_models(models: tuple[ModelEntry, ...]) -> tuple[ModelEntry, ...]:
     return models
 
 
+class AuthConfig(Document):
+    """How the key is shown to the provider."""
+
+    kind: Literal["bearer", "header", "query", "none"] = "bearer"
+    """As a bearer token, in a header of its own, in the address, or not at all."""
+    name: str = ""
+    """The header's or the query parameter's name."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.kind in ("header", "query") and not self.name:
+            message = f'a key sent by {self.kind} needs a "name"'
+            raise ValueError(message)
+        return self
+
+
+class UsageConfig(Document):
+    """Where a provider's answers hold their token counts, as far as they differ from what its api says."""
+
+    paths: dict[TokenClass, str | tuple[str, ...]] = Field(default_factory=dict)
+    """For a token class its dotted path below the usage object, or several of which the first found counts."""
+    cached_in_input: bool | None = None
+    """Whether cached tokens are inside the input count."""
+    reasoning_in_output: bool | None = None
+    """Whether reasoning tokens are inside the output count."""
+    in_stream: Literal["option", "always", "x_groq"] | None = None
+    """How a stream tells its usage: when asked by stream_options, always, or in x_groq."""
+    reported_cost: str | None = None
+    """The dotted path below the usage object of the cost in USD that the provider reports itself."""
+
+
 class ProviderConfig(Document):
     """A provider's config.json."""
 
@@ -108,6 +175,12 @@ class ProviderConfig(Document):
     """Where the provider is reached."""
     env_key: str | None = None
     """The environment variable that holds the key."""
+    auth: AuthConfig = AuthConfig()
+    """How the key is shown to the provider."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Further headers of every request."""
+    usage: UsageConfig | None = None
+    """Where answers hold their token counts, as far as they differ from what the api says."""
     system_prompt: str = ""
     """Sent before every prompt that brings no system prompt of its own."""
     max_connections: Annotated[int, Field(gt=0, le=1024)] = 8

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
 from decimal import Decimal
+from typing import Any
 
-from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry
+from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry, Prices, TimedPrices
 from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, Cost, CostLine, UsageData
 
 MILLION = Decimal(1_000_000)
@@ -15,33 +17,123 @@ FRAMING_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """The rates of a request whose input has more than `above` tokens."""
+
+    above: int
+    by_class: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
-    """What a model's tokens cost: USD per 1M by token class (absent: unknown), with the source and its date."""
+    """What a model's tokens cost: USD per 1M by token class (absent: unknown), with the source and its date.
+
+    `tiers`, in rising order, price whole requests by the length of their input; `spans` hold in a span of each day.
+    """
 
     by_class: Mapping[str, Decimal] = field(default_factory=dict)
     per_request: Decimal = Decimal(0)
     source: str = "unknown"
     priced_on: str | None = None
+    tiers: tuple[Tier, ...] = ()
+    spans: tuple[Span, ...] = ()
 
     @property
     def known(self) -> bool:
         """Whether there is any price at all."""
         return bool(self.by_class) or bool(self.per_request)
 
+    def at(self, moment: datetime) -> Rates:
+        """The rates that hold at a moment of the day."""
+        now = moment.astimezone(UTC).time()
+        return next((span.rates for span in reversed(self.spans) if span.holds(now)), self)
+
+    def for_input(self, tokens: int) -> Mapping[str, Decimal]:
+        """The rates of a request with so many input tokens."""
+        return next((tier.by_class for tier in reversed(self.tiers) if tokens > tier.above), self.by_class)
+
+    def dearest(self, classes: Iterable[str]) -> Decimal:
+        """The highest rate of any of these token classes, in any tier and at any time of the day."""
+        wanted = set(classes)
+        tables = [self.by_class, *(tier.by_class for tier in self.tiers)]
+        own = [rate for table in tables for name, rate in table.items() if name in wanted]
+        return max([*own, *(span.rates.dearest(wanted) for span in self.spans)], default=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rates between two times of each day, in UTC; `until` before `begin` crosses midnight."""
+
+    begin: time
+    until: time
+    rates: Rates
+
+    def holds(self, now: time) -> bool:
+        """Whether `now` is in the span."""
+        if self.until < self.begin:
+            return now >= self.begin or now < self.until
+        return self.begin <= now < self.until
+
 
 UNPRICED = Rates()
 
 
-def rates_of(entry: ModelEntry | None) -> Rates:
-    """The rates that a catalogue entry declares."""
+def rates_of(entry: ModelEntry | None, moment: datetime | None = None) -> Rates:
+    """The rates that a catalogue entry declares at a moment, now where none is given."""
     if entry is None:
         return UNPRICED
-    declared = {name: getattr(entry, rate) for name, rate in RATE_OF_CLASS.items()}
-    by_class = {name: rate for name, rate in declared.items() if rate is not None}
-    if not by_class and not entry.cost_per_request:
+    today = (moment or datetime.now(UTC)).astimezone(UTC).date()
+    chosen: ModelEntry | TimedPrices = entry
+    spans: list[Span] = []
+    for timed in entry.timed_prices:
+        if timed.valid_from is not None and timed.valid_from > today:
+            continue
+        if timed.from_utc is not None and timed.until_utc is not None:
+            spans.append(Span(timed.from_utc, timed.until_utc, _declared(timed, entry)))
+        else:
+            chosen, spans = timed, []
+    base = _declared(chosen, entry)
+    return replace(base, spans=tuple(spans)) if spans else base
+
+
+def _declared(prices: ModelEntry | TimedPrices, entry: ModelEntry) -> Rates:
+    by_class = _by_class(prices)
+    per_request = prices.cost_per_request or Decimal(0)
+    if not by_class and not per_request:
         return UNPRICED
+    tiers = sorted(prices.tiers, key=lambda tier: tier.above)
     priced_on = entry.priced_on.isoformat() if entry.priced_on else None
-    return Rates(by_class, entry.cost_per_request or Decimal(0), "catalogue", priced_on)
+    higher = tuple(Tier(tier.above, {**by_class, **_by_class(tier)}) for tier in tiers)
+    return Rates(by_class, per_request, "catalogue", priced_on, higher)
+
+
+def _by_class(prices: Prices) -> dict[str, Decimal]:
+    declared = {name: getattr(prices, rate) for name, rate in RATE_OF_CLASS.items()}
+    return {name: rate for name, rate in declared.items() if rate is not None}
+
+
+def rates_to_json(rates: Rates) -> dict[str, Any]:
+    """Rates as the ledger keeps them."""
+    content: dict[str, Any] = {name: str(rate) for name, rate in rates.by_class.items()}
+    content["request"] = str(rates.per_request)
+    if rates.tiers:
+        content["tiers"] = [[tier.above, {n: str(rate) for n, rate in tier.by_class.items()}] for tier in rates.tiers]
+    if rates.spans:
+        content["spans"] = [[str(s.begin), str(s.until), rates_to_json(s.rates)] for s in rates.spans]
+    return content
+
+
+def rates_from_json(content: Mapping[str, Any], source: str, priced_on: str | None) -> Rates:
+    """Rates from what the ledger keeps."""
+    plain = {name: Decimal(rate) for name, rate in content.items() if name not in ("request", "tiers", "spans")}
+    tiers = tuple(
+        Tier(above, {name: Decimal(rate) for name, rate in table.items()}) for above, table in content.get("tiers", ())
+    )
+    spans = tuple(
+        Span(time.fromisoformat(begin), time.fromisoformat(until), rates_from_json(inner, source, priced_on))
+        for begin, until, inner in content.get("spans", ())
+    )
+    return Rates(plain, Decimal(content["request"]), source, priced_on, tiers, spans)
 
 
 def billed_tokens(usage: UsageData) -> dict[str, int]:
@@ -55,13 +147,19 @@ def billed_tokens(usage: UsageData) -> dict[str, int]:
     return {} if min(billed.values()) < 0 else billed
 
 
-def cost_of(usage: UsageData, rates: Rates) -> Cost:
-    """The cost of one answer; a class without a rate makes it "at least", missing counts make it unknown."""
+def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> Cost:
+    """The cost of one answer at a moment, now where none is given.
+
+    A class without a rate makes it "at least", missing counts make it unknown.
+    """
+    if rates.spans:
+        rates = rates.at(moment or datetime.now(UTC))
     if usage.reported_cost is not None:
         line = CostLine("reported", 0, None, usage.reported_cost)
         return Cost((line,), usage.reported_cost, complete=True, source="provider")
     billed = billed_tokens(usage)
-    lines = [_line(name, tokens, rates.by_class.get(name)) for name, tokens in billed.items() if tokens]
+    table = rates.for_input(usage.input or 0)
+    lines = [_line(name, tokens, table.get(name)) for name, tokens in billed.items() if tokens]
     if rates.per_request:
         lines.append(CostLine("request", 1, rates.per_request * MILLION, rates.per_request))
     known = sum((line.usd for line in lines if line.usd is not None), Decimal(0))
@@ -78,12 +176,11 @@ def at_most(prompt_bytes: int, max_output_tokens: int | None, rates: Rates) -> D
 
     A token is at least one byte of UTF-8, so the input has at most `prompt_bytes` tokens and the chat's framing.
     """
-    inputs = [rate for name, rate in rates.by_class.items() if name == "input" or name in INPUT_PARTS]
-    outputs = [rate for name, rate in rates.by_class.items() if name == "output" or name in OUTPUT_PARTS]
     if "input" not in rates.by_class or "output" not in rates.by_class or max_output_tokens is None:
         return None
     tokens_in = prompt_bytes + FRAMING_TOKENS
-    return (max(inputs) * tokens_in + max(outputs) * max_output_tokens) / MILLION + rates.per_request
+    dearest_in, dearest_out = rates.dearest(("input", *INPUT_PARTS)), rates.dearest(("output", *OUTPUT_PARTS))
+    return (dearest_in * tokens_in + dearest_out * max_output_tokens) / MILLION + rates.per_request
 
 
 def picodollars(usd: Decimal) -> int:

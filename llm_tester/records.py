@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
@@ -26,6 +27,33 @@ TOKEN_CLASSES = (
 )
 INPUT_PARTS = ("cached_input", "cache_write_5m", "cache_write_1h", "audio_input")
 OUTPUT_PARTS = ("reasoning", "audio_output")
+
+
+@dataclass(frozen=True, slots=True)
+class TLSConfig:
+    """How servers are trusted, and what this client shows them: paths of PEM files."""
+
+    verify: bool = True
+    cert_file: str | None = None
+    key_file: str | None = None
+    ca_file: str | None = None
+
+    def as_requests_kwargs(self) -> dict[str, Any]:
+        """`verify` and `cert` for requests."""
+        kwargs: dict[str, Any] = {"verify": self.ca_file or True if self.verify else False}
+        if self.cert_file:
+            kwargs["cert"] = (self.cert_file, self.key_file) if self.key_file else self.cert_file
+        return kwargs
+
+    def context(self) -> ssl.SSLContext:
+        """The same as an SSL context."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
 
 
 @dataclass(frozen=True, slots=True)

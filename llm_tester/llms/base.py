@@ -23,7 +23,7 @@ from llm_tester.errors import (
     suggestion,
 )
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
-from llm_tester.llms.flow import Call, Flow, Session, adrive, drive
+from llm_tester.llms.flow import Call, Flow, Session, Transport, adrive, drive
 from llm_tester.llms.usage import read_usage
 from llm_tester.records import Request, Response, UsageData, chat
 
@@ -46,7 +46,11 @@ class BaseLLM(ABC):
         self.config = config or ProviderConfig(name=type(self).__name__.strip("_").lower(), open_catalogue=True)
         self._entries: dict[str, ModelEntry] = {entry.name: entry for entry in self.config.llm_models}
         self.environment: Mapping[str, str] = os.environ
-        self._session = Session(threads=self.config.max_connections)
+        self._session = Session(self.make_transport(self.config.max_connections), threads=self.config.max_connections)
+
+    def make_transport(self, connections: int) -> Transport | None:
+        """The network that this class sends over, for at most so many calls at once; None where it needs none."""
+        return None
 
     @property
     def name(self) -> str:

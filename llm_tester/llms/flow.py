@@ -27,6 +27,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """As Send, but the body stays open to be read in pieces; the answer is the transport's open reply, or the error."""
+
+    request: Any
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """The next piece of an open stream's body; the answer is bytes, empty at the end."""
 
@@ -71,7 +79,7 @@ class Do:
     start: Callable[[], Future[Any]]
 
 
-Effect = Send | Read | Wait | Acquire | Call | Do
+Effect = Send | Open | Read | Wait | Acquire | Call | Do
 Flow = Generator[Effect, Any, T]
 
 
@@ -89,12 +97,12 @@ class Slot(Protocol):
 
 
 class Transport(Protocol):
-    """The network, both ways; see Send and Read."""
+    """The network, both ways; see Send, Open and Read."""
 
-    def send(self, effect: Send | Read) -> Any:
+    def send(self, effect: Send | Open | Read) -> Any:
         """Carry the effect out in this thread."""
 
-    async def asend(self, effect: Send | Read) -> Any:
+    async def asend(self, effect: Send | Open | Read) -> Any:
         """Carry the effect out on the event loop."""
 
 
@@ -162,7 +170,7 @@ class Session:
                 return start().result()
             case Acquire(slot):
                 return slot.acquire()
-            case Send() | Read():
+            case Send() | Open() | Read():
                 return self.transport.send(effect)
 
     async def aperform(self, effect: Effect) -> Any:
@@ -176,7 +184,7 @@ class Session:
                 return await asyncio.shield(asyncio.wrap_future(start()))
             case Acquire(slot):
                 return await slot.aacquire()
-            case Send() | Read():
+            case Send() | Open() | Read():
                 return await self.transport.asend(effect)
 
     def _call(self, effect: Call) -> Any:

@@ -12,13 +12,15 @@ from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, m
 from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.documents import Document, read_json, validate
 from llm_tester.errors import ConfigurationError, LLMTesterError, ProviderLoadError, UnknownProviderError, suggestion
+from llm_tester.llms.apis.anthropic import AnthropicMessages
+from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.loading import load_module, subclass_in
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PROVIDER_FILE = "provider.py"
-APIS: dict[str, type[BaseLLM]] = {"replay": ReplayLLM}
+APIS: dict[str, type[BaseLLM]] = {"anthropic": AnthropicMessages, "openai": OpenAICompatible, "replay": ReplayLLM}
 
 
 @dataclass(frozen=True, slots=True)

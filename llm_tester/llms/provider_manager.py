@@ -104,7 +104,8 @@ class ProviderManager:
         if self._session is not None:
             return self._session
         if provider.name not in self._sessions:
-            self._sessions.setdefault(provider.name, Session(threads=self.slots(provider).size))
+            size = self.slots(provider).size
+            self._sessions.setdefault(provider.name, Session(provider.make_transport(size), threads=size))
         return self._sessions[provider.name]
 
 

@@ -56,7 +56,7 @@ def _checked(usage: UsageData, total: Any = None) -> UsageData:
     for token_class in TOKEN_CLASSES:
         name = _FACE.get(token_class, token_class)
         value = getattr(usage, name)
-        if value is not None and not _is_count(value):
+        if value is not None and not is_count(value):
             problems.append(f"{token_class} is {value!r}")
             changes[name] = None
     changes["reported_cost"] = _money(usage.reported_cost, problems)
@@ -71,7 +71,8 @@ def _checked(usage: UsageData, total: Any = None) -> UsageData:
     return replace(usage, inconsistent=(*usage.inconsistent, *problems)) if problems else usage
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether `value` can be a number of tokens."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from llm_tester import BaseLLM, ConfigurationError, Document, ModelConfig, ProviderConfig, UsageData, error_for_status
 
 FOLDER = Path(__file__).parent
 Behaviour = Literal["correct", "sloppy", "broken_json", "refusal", "truncated", "empty", "rate_limit", "server_error"]
+DEEP, DEEPEST = 5, 16
 STATUS = {"rate_limit": 429, "server_error": 503}
 REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -36,7 +37,7 @@ class CharacterOptions(Document):
     """The declared time until the first token."""
     latency_ms_per_token: float = 5
     """The declared time per output token."""
-    behaviours: dict[Behaviour, float] = Field(default_factory=dict)
+    behaviours: dict[Behaviour, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """How often it does what, where no script says, as weights; always right where absent."""
 
 
@@ -75,6 +76,7 @@ class MockProvider(BaseLLM):
     simulated = True
     applies = frozenset({"*"})
     options_type = MockOptions
+    model_options_type = CharacterOptions
 
     def __init__(self, config: ProviderConfig | None = None) -> None:
         super().__init__(config)
@@ -131,8 +133,8 @@ class MockProvider(BaseLLM):
 def read_script(path: Path) -> Mapping[str, ScriptLine]:
     """A script file by sample id."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-        parsed = [TypeAdapter(ScriptLine).validate_json(line) for line in lines if line.strip()]
+        lines = path.read_text("utf-8").split("\n")
+        parsed = [ScriptLine.model_validate_json(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: not a usable script: {error}", file=str(path)) from None
     return {line.id: line for line in parsed}
@@ -183,21 +185,28 @@ def made_up(schema: Mapping[str, Any] | None, chance: random.Random) -> str:
     return json.dumps(shaped(schema, schema), ensure_ascii=False)
 
 
-def shaped(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int = 0) -> Any:
-    """A small value of the schema's shape."""
+def shaped(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Any:
+    """A small value of the schema's shape; where a schema contains itself, optional parts end early."""
+    if not isinstance(schema, Mapping) or depth > DEEPEST:
+        return None
     if "$ref" in schema:
         name = str(schema["$ref"]).rsplit("/", 1)[-1]
-        return shaped(root.get("$defs", {}).get(name, {}), root, depth + 1) if depth < 8 else None
+        return shaped(root.get("$defs", {}).get(name, {}), root, depth + 1)
     if "enum" in schema:
         return schema["enum"][0]
     if "const" in schema:
         return schema["const"]
-    for choice in ("anyOf", "oneOf"):
+    for choice in ("anyOf", "oneOf", "allOf"):
         if choice in schema:
-            return shaped(schema[choice][0], root, depth + 1)
+            return shaped(_chosen(schema[choice], depth), root, depth + 1)
     kind = schema.get("type", "object" if "properties" in schema else "string")
+    kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         return {key: shaped(value, root, depth + 1) for key, value in schema.get("properties", {}).items()}
     if kind == "array":
-        return [shaped(schema.get("items", {}), root, depth + 1)] if depth < 8 else []
+        return [shaped(schema.get("items", {}), root, depth + 1)] if depth < DEEP else []
     return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(str(kind), "simulated")
+
+
+def _chosen(options: Sequence[Any], depth: int) -> Any:
+    return {"type": "null"} if depth >= DEEP and {"type": "null"} in options else options[0]

@@ -43,7 +43,7 @@ class AnswerFile:
     def _scan(self) -> None:
         offset = 0
         for number, line in enumerate(self._lines(), 1):
-            text = self._text(line, number)
+            text = self._text(line, number).rstrip("\r\n")
             if text.strip():
                 answer = self._answer(text, number)
                 if answer.id in self._places:

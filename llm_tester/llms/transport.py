@@ -1,0 +1,266 @@
+"""HTTP: a request goes out, a status, headers and a bounded body come back, within a deadline, from that host only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+import zlib
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from llm_tester.errors import BadResponseError, ProviderConnectionError, ProviderError, ProviderTimeoutError
+from llm_tester.llms.flow import DaemonPool, Open, Read, Send
+from llm_tester.records import TLSConfig
+
+if TYPE_CHECKING:
+    import aiohttp
+    import requests
+
+CONNECT_SECONDS = 10.0
+MAX_BYTES = 16 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """What goes out. `headers` may hold a key and are never logged."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        return urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back; the names of headers are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class OpenReply:
+    """A reply whose body is read piece by piece."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], raw: Any) -> None:
+        self.status = status
+        self.headers = headers
+        self.raw = raw
+        self.taken = 0
+
+
+class HTTPTransport:
+    """The network of all HTTP providers: `requests` in threads, `aiohttp` on event loops, with the same rules.
+
+    Redirects are not followed, since a key could be sent on with them; bodies above `max_bytes` are an error. One
+    session lives per thread and per event loop; it is closed when that ends, or by `close`.
+    """
+
+    def __init__(
+        self,
+        tls: TLSConfig | None = None,
+        *,
+        connect_timeout: float = CONNECT_SECONDS,
+        max_bytes: int = MAX_BYTES,
+        connections: int = 64,
+    ) -> None:
+        self._tls = tls or TLSConfig()
+        self._connect_timeout = connect_timeout
+        self._max_bytes = max_bytes
+        self._connections = connections
+        self._pool = DaemonPool(connections)
+        self._local = threading.local()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
+
+    # --- in threads
+
+    def send(self, effect: Send | Open | Read) -> Any:
+        """Carry the effect out and wait in this thread, for at most its timeout in all."""
+        job = self._pool.submit(self._blocking, effect)
+        try:
+            return job.result(effect.timeout)
+        except FutureTimeoutError:
+            return _late(effect.timeout)
+        finally:
+            # requests bounds each read, not the whole: a body or header that dribbles in is left to its thread.
+            self._pool.abandon(job)
+
+    def _blocking(self, effect: Send | Open | Read) -> Any:
+        import requests
+        import urllib3.exceptions
+
+        try:
+            if isinstance(effect, Read):
+                return self._count(effect.stream, next(effect.stream.raw, b""))
+            return self._request(effect)
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            return _late(effect.timeout)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return _unreachable(error)
+        except ProviderError as error:
+            return error
+
+    def _request(self, effect: Send | Open) -> Reply | OpenReply:
+        wire: WireRequest = effect.request
+        response = self._session().request(
+            wire.method,
+            wire.url,
+            headers={**wire.headers, "Accept-Encoding": "identity"},
+            data=wire.body or None,
+            timeout=(min(self._connect_timeout, effect.timeout), effect.timeout),
+            allow_redirects=False,
+            stream=True,
+            **self._tls.as_requests_kwargs(),
+        )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if isinstance(effect, Open):
+            return OpenReply(response.status_code, headers, _pieces(response))
+        with response:
+            chunks = response.raw.stream(_CHUNK, decode_content=False)
+            return Reply(response.status_code, headers, self._whole(chunks, headers))
+
+    def _session(self) -> requests.Session:
+        import requests
+
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = True
+        return session
+
+    def _whole(self, chunks: Iterator[bytes], headers: Mapping[str, str]) -> bytes:
+        body = bytearray()
+        for chunk in chunks:
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise self._too_large()
+        return self._plain(bytes(body), headers)
+
+    # --- on event loops
+
+    async def asend(self, effect: Send | Open | Read) -> Any:
+        """Carry the effect out on the running event loop."""
+        import aiohttp
+
+        try:
+            async with asyncio.timeout(effect.timeout):
+                if isinstance(effect, Read):
+                    return self._count(effect.stream, await effect.stream.raw.content.readany())
+                return await self._arequest(effect)
+        except TimeoutError:
+            return _late(effect.timeout)
+        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
+            return _unreachable(error)
+        except ProviderError as error:
+            return error
+
+    async def _arequest(self, effect: Send | Open) -> Reply | OpenReply:
+        wire: WireRequest = effect.request
+        session = await self._asession()
+        response = await session.request(
+            wire.method,
+            wire.url,
+            headers={**wire.headers, "Accept-Encoding": "identity"},
+            data=wire.body or None,
+            allow_redirects=False,
+        )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if isinstance(effect, Open):
+            return OpenReply(response.status, headers, response)
+        async with response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > self._max_bytes:
+                    response.close()
+                    raise self._too_large()
+        return Reply(response.status, headers, self._plain(bytes(body), headers))
+
+    async def _asession(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        loop = asyncio.get_running_loop()
+        held = self._loops.get(loop)
+        if held is None or held.session.closed:
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls.context()),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+                auto_decompress=False,
+                trust_env=True,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+            held = self._loops[loop] = _LoopSession(session, _closing(session))
+            await anext(held.keeper)
+        return held.session
+
+    async def aclose(self) -> None:
+        """Close the running event loop's session, which else is closed when the loop ends."""
+        held = self._loops.pop(asyncio.get_running_loop(), None)
+        if held is not None:
+            await held.keeper.aclose()
+
+    # --- both
+
+    def _count(self, stream: OpenReply, piece: bytes) -> bytes:
+        stream.taken += len(piece)
+        if stream.taken > self._max_bytes:
+            raise self._too_large()
+        return piece
+
+    def _plain(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """The body of a server that compresses although it was asked not to, expanded no further than the cap."""
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding in ("", "identity") or not body:
+            return body
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise BadResponseError(f"the body is encoded as {coding}", reason="bad_encoding")
+        expander = zlib.decompressobj(wbits=47)
+        try:
+            plain = expander.decompress(body, self._max_bytes + 1)
+        except zlib.error as error:
+            raise BadResponseError(f"the {coding} body is broken: {error}", reason="bad_encoding") from None
+        if len(plain) > self._max_bytes:
+            raise self._too_large()
+        return plain
+
+    def _too_large(self) -> BadResponseError:
+        return BadResponseError(f"the answer is larger than {self._max_bytes:,} bytes", reason="too_large")
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    with contextlib.closing(response):
+        yield from response.raw.stream(_CHUNK, decode_content=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _LoopSession:
+    session: aiohttp.ClientSession
+    keeper: AsyncGenerator[None, None]
+
+
+async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Event loops finish suspended async generators when they shut down: this one closes its session then."""
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+def _late(seconds: float) -> ProviderTimeoutError:
+    return ProviderTimeoutError(f"no whole answer within {seconds:g} s")
+
+
+def _unreachable(error: Exception) -> ProviderConnectionError:
+    return ProviderConnectionError(f"{type(error).__name__}: {error}"[:300])

@@ -1,0 +1,261 @@
+"""HTTPProvider: a provider as two pure functions, build_request and parse_response, around the shared transport."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
+
+from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
+from llm_tester.errors import (
+    BadResponseError,
+    ConfigurationError,
+    ContentFilterError,
+    ContextLengthError,
+    MissingKeyError,
+    ProviderError,
+    QuotaExceededError,
+    error_for_status,
+)
+from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.exchange import Delivery
+from llm_tester.llms.extraction import UsagePaths
+from llm_tester.llms.flow import Flow, Send, drive
+from llm_tester.llms.retry_after import retry_after
+from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
+from llm_tester.records import Request, UsageData, chat
+
+RAW_SHOWN = 500
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "billing_not_active"})
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
+_MODEL_FAULTS = frozenset({"tool_use_failed", "json_validate_failed"})
+_QUOTA_TEXT = re.compile(r"specified API usage limits|credit balance is too low", re.IGNORECASE)
+_CONTEXT_TEXT = re.compile(r"maximum context length|prompt is too long|context window", re.IGNORECASE)
+
+
+class HTTPProvider(BaseLLM):
+    """A provider that is reached over HTTP; a subclass says how a request looks and how an answer is read."""
+
+    applies = frozenset({"*"})
+    usage_paths: ClassVar[UsagePaths]
+
+    def __init__(self, config: ProviderConfig | None = None) -> None:
+        super().__init__(config)
+        self.paths = self.usage_paths.with_config(self.config.usage)
+
+    def make_transport(self, connections: int) -> HTTPTransport:
+        """The network, for at most so many calls at once."""
+        return HTTPTransport(connections=connections)
+
+    @abstractmethod
+    def build_request(self, request: Request) -> WireRequest:
+        """What goes out for `request`."""
+
+    @abstractmethod
+    def parse_response(self, reply: Reply, request: Request) -> Delivery:
+        """What a reply with status 200 brought; raises ProviderError for one that is no answer."""
+
+    def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        """One try over the network; a subclass that overrides `_call_llm_api` is called through that instead."""
+        if type(self)._call_llm_api is not HTTPProvider._call_llm_api:  # noqa: SLF001 - its own class
+            return (yield from super().attempt(request, number))
+        outcome = yield Send(self.build_request(request), request.timeout or self.config.timeout)
+        return outcome if isinstance(outcome, ProviderError) else self.read(outcome, request)
+
+    def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
+        """The delivery in a reply, or the error that its status, or a 200, holds."""
+        try:
+            if reply.status != 200:
+                return self.error_of(reply)
+            return self.parse_response(reply, request)
+        except ProviderError as error:
+            return error
+
+    def _call_llm_api(
+        self, prompt: str, system_prompt: str, model_name: str, model_config: ModelConfig
+    ) -> tuple[str, dict[str, Any] | UsageData]:
+        turns = chat(prompt, system_prompt)
+        request = Request(self.name, model_name, turns, parameters=model_config.parameters)
+        outcome = drive(self.attempt(request, 1), self._session)
+        if isinstance(outcome, ProviderError):
+            raise outcome
+        return outcome.text, outcome.usage
+
+    # --- what requests are made of
+
+    def url(self, path: str) -> str:
+        """`base_url` with its variables filled in, and `path`."""
+
+        def value(found: re.Match[str]) -> str:
+            name = found.group(1)
+            if not self.environment.get(name):
+                raise MissingKeyError(
+                    f"the base_url of {self.name} needs {name}, which is not set",
+                    hint=f"Set {name} in the environment.",
+                )
+            return self.environment[name].rstrip("/")
+
+        base = _VARIABLE.sub(value, self.config.base_url or "")
+        if not base.startswith(("http://", "https://")):
+            raise ConfigurationError(f'the base_url of {self.name} is no http address: "{base}"')
+        separator = "&" if "?" in path else "?"
+        auth = self.config.auth
+        query = f"{separator}{auth.name}={self.key()}" if auth.kind == "query" and self.config.env_key else ""
+        return f"{base.rstrip('/')}/{path}{query}"
+
+    def headers(self, request: Request) -> dict[str, str]:
+        """Content type, key, the configured extra headers, and the call's id for the provider's log."""
+        headers = {"Content-Type": "application/json", **self.config.headers}
+        if request.call_id:
+            headers["X-Client-Request-Id"] = request.call_id
+        auth = self.config.auth
+        if self.config.env_key and auth.kind == "bearer":
+            headers["Authorization"] = f"Bearer {self.key()}"
+        elif self.config.env_key and auth.kind == "header":
+            headers[auth.name] = self.key()
+        return headers
+
+    def key(self) -> str:
+        """The key; raises MissingKeyError that names its variable."""
+        key = self.get_api_key()
+        if key is None:
+            raise MissingKeyError(f"{self.name} needs a key, and {self.config.env_key} is not set")
+        return key
+
+    def sent_parameters(self, request: Request) -> dict[str, Any]:
+        """The request's parameters as this model takes them: renamed, and without those that it refuses."""
+        return adjusted(request.parameters, self.model_entry(request.model))[0]
+
+    def not_applied(self, request: Request) -> tuple[str, ...]:
+        """What was dropped or renamed."""
+        return adjusted(request.parameters, self.model_entry(request.model))[1]
+
+    # --- what answers are read with
+
+    def usage_of(self, body: Mapping[str, Any], **details: Any) -> UsageData:
+        """The usage that the declared paths find in an answer's body."""
+        return self.paths.extract(body, **details)
+
+    def error_of(self, reply: Reply) -> ProviderError:
+        """The error that a reply stands for: by status, then by code, text last."""
+        message, code = _message_of(reply)
+        if 300 <= reply.status < 400:
+            target = reply.headers.get("location", "")
+            return BadResponseError(
+                f"HTTP {reply.status}: redirected to {target}",
+                reason="redirect",
+                status=reply.status,
+                hint="Redirects are not followed, as the key would go with them: set base_url to the right address.",
+            )
+        return classified(reply.status, code, message, retry_after=self.retry_after(reply))
+
+    def retry_after(self, reply: Reply) -> float | None:
+        """Seconds until the provider wants to be asked again."""
+        return retry_after(reply.headers, time.time()) if reply.status in (408, 429, 500, 502, 503, 529) else None
+
+
+def adjusted(parameters: Mapping[str, Any], entry: ModelEntry) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Parameters as a model takes them, and a word on each one that was dropped or renamed."""
+    sent: dict[str, Any] = {}
+    changes = []
+    for name, value in parameters.items():
+        if name in entry.unsupported_params:
+            changes.append(name)
+            continue
+        new = entry.rename_params.get(name, name)
+        if new != name:
+            changes.append(f"{name} as {new}")
+        sent[new] = value
+    return sent, tuple(changes)
+
+
+def classified(status: int, code: str, message: str, *, retry_after: float | None = None) -> ProviderError:
+    """The error of a status, refined by the API's own code; the text is looked at last, and only for a few 4xx."""
+    text = f"HTTP {status}: {message}"
+    details: dict[str, Any] = {"status": status}
+    if code in _QUOTA_CODES or (status == 400 and _QUOTA_TEXT.search(message)):
+        return QuotaExceededError(text, **details)
+    if 400 <= status < 500 and status != 429:
+        if code in _CONTEXT_CODES or (status == 400 and _CONTEXT_TEXT.search(message)):
+            return ContextLengthError(text, **details)
+        if code in _FILTER_CODES:
+            return ContentFilterError(text, **details)
+        if code in _MODEL_FAULTS:
+            return BadResponseError(text, reason=code, **details)
+    return error_for_status(status, text, retry_after=retry_after)
+
+
+def json_body(reply: Reply) -> dict[str, Any]:
+    """The JSON object in a reply; raises BadResponseError for HTML, broken or endless JSON, keys that stand twice."""
+    text = reply.body.decode("utf-8", "replace")
+    kind = reply.headers.get("content-type", "")
+    if "json" not in kind and text.lstrip()[:1] not in ("{", "["):
+        bad(f"the answer is {kind or 'of no declared type'}, not JSON", "bad_content_type", text)
+    try:
+        body = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        bad("the answer is nested too deeply", "too_deep", text)
+    except ValueError as error:
+        bad(f"the answer is not valid JSON ({error})", "bad_json", text)
+    if not isinstance(body, dict):
+        bad("the answer is not a JSON object", "bad_shape", text)
+    return body
+
+
+def bad(message: str, reason: str, raw: str) -> NoReturn:
+    """Raise BadResponseError with the beginning of what came."""
+    shown = raw.strip()[:RAW_SHOWN]
+    raise BadResponseError(f"{message}: {shown}" if shown else message, reason=reason)
+
+
+def raise_hidden_error(body: Mapping[str, Any]) -> None:
+    """Raise the error that some servers hide in an answer with status 200."""
+    error = body.get("error")
+    if not error:
+        return
+    message, code = _error_texts(error)
+    numeric = error.get("code") if isinstance(error, dict) else None
+    status = numeric if isinstance(numeric, int) and 400 <= numeric <= 599 else None
+    if status is None:
+        raise BadResponseError(f"an error in an answer with status 200: {message}", reason="error_in_200")
+    raise classified(status, code, message)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'the key "{twice}" stands twice')
+    return found
+
+
+def _message_of(reply: Reply) -> tuple[str, str]:
+    """Message and code of an error body, in any of the shapes that providers use."""
+    text = reply.body.decode("utf-8", "replace")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return text.strip()[:RAW_SHOWN], ""
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, dict):
+        return text.strip()[:RAW_SHOWN], ""
+    return _error_texts(body.get("error") or body)
+
+
+def _error_texts(error: Any) -> tuple[str, str]:
+    if not isinstance(error, dict):
+        return str(error)[:RAW_SHOWN], ""
+    message = next((error[key] for key in ("message", "detail", "title") if error.get(key)), error)
+    inner = error.get("innererror")
+    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
+    known = [code for code in codes if isinstance(code, str)]
+    telling = _QUOTA_CODES | _CONTEXT_CODES | _FILTER_CODES | _MODEL_FAULTS
+    code = next((code for code in known if code in telling), known[0] if known else "")
+    return (message if isinstance(message, str) else json.dumps(message))[:RAW_SHOWN], code
