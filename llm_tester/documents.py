@@ -195,9 +195,7 @@ def _step(annotation: Any, part: int | str) -> Any:
     if document is not None:
         by_name = {field.alias or name: field.annotation for name, field in document.model_fields.items()}
         return by_name.get(str(part))
-    arguments = typing.get_args(annotation)
-    if not arguments:
-        return None
+    arguments = typing.get_args(annotation) or (None,)
     return arguments[1] if isinstance(part, str) and len(arguments) > 1 else arguments[0]
 
 
@@ -215,5 +213,6 @@ def _options(annotation: Any) -> tuple[Any, ...]:
     if typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return tuple(option for option in typing.get_args(annotation) if option is not types.NoneType)
+        options = tuple(option for option in typing.get_args(annotation) if option is not types.NoneType)
+        return options if len(options) > 1 else _options(options[0])
     return (annotation,)

@@ -18,10 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from llm_tester.records import Attempt
+from typing import Any, ClassVar
 
 
 class LLMTesterError(Exception):
@@ -62,7 +59,10 @@ class ProviderLoadError(LLMTesterError):
 
 
 class ProviderError(LLMTesterError):
-    """A call that a provider did not answer well; `status` is its HTTP status, `retry_after` is in seconds."""
+    """A call that a provider did not answer well.
+
+    `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try.
+    """
 
     retryable: ClassVar[bool] = False
 
@@ -75,7 +75,7 @@ class ProviderError(LLMTesterError):
         model: str = "",
         status: int | None = None,
         retry_after: float | None = None,
-        attempts: tuple[Attempt, ...] = (),
+        attempts: tuple[Any, ...] = (),
     ) -> None:
         super().__init__(message, hint=hint)
         self.provider = provider

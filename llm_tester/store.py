@@ -35,7 +35,11 @@ class Store:
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._connect()
-            self._migrate()
+            try:
+                self._migrate()
+            except BaseException:
+                self._connection.close()
+                raise
         self._writer = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._writer.start()
 
@@ -55,7 +59,9 @@ class Store:
         """The rows of a query over what is committed, streamed; one connection per thread."""
         self._refuse_closed()
         with self._translated():
-            yield from self._reader().execute(sql, parameters)
+            # Not `yield from`: a cursor of a store that was closed meanwhile cannot be closed once more.
+            for row in self._reader().execute(sql, parameters):  # noqa: UP028
+                yield row
 
     def close(self) -> None:
         """Write what was submitted, then let go of the file."""
@@ -104,27 +110,37 @@ class Store:
 
     def _migrate(self) -> None:
         connection = self._connection
+        # Looked at without a lock first, so that a file can be opened while another process writes to it.
+        if self._version() == len(self._migrations):
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)"
             )
-            version = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
-            if version > len(self._migrations):
-                known = len(self._migrations)
-                raise LedgerError(
-                    f"{self.path}: written by a newer version (schema {version}, this one knows {known})",
-                    hint="Update llm-tester, or use another workspace.",
-                )
+            version = self._version()
             for number, script in enumerate(self._migrations[version:], version + 1):
                 for statement in filter(str.strip, script.split(";")):
                     connection.execute(statement)
                 connection.execute("INSERT INTO schema_version VALUES (?, ?)", (number, datetime.now(UTC).isoformat()))
         except BaseException:
             connection.execute("ROLLBACK")
-            connection.close()
             raise
         connection.execute("COMMIT")
+
+    def _version(self) -> int:
+        """The schema's version, 0 for a new file; raises LedgerError for one that this version does not know."""
+        known = len(self._migrations)
+        named = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+        if not named:
+            return 0
+        version = int(self._connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0])
+        if version > known:
+            raise LedgerError(
+                f"{self.path}: written by a newer version (schema {version}, this one knows {known})",
+                hint="Update llm-tester, or use another workspace.",
+            )
+        return version
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ import typer
 
 from llm_tester.cli.console import WorkspaceOption, out, single, workspace
 from llm_tester.cli.progress import closing, header, watching, write_report
-from llm_tester.evals.demo import demo_options, demo_workspace, surprises
+from llm_tester.evals.demo import demo_options, demo_workspace, planned_outcomes, surprises
 from llm_tester.evals.execution import prepare
 from llm_tester.evals.results import results
 from llm_tester.llms.llm_registry import ProviderRegistry
@@ -23,6 +23,7 @@ def demo(named: WorkspaceOption = None) -> None:
     """Run the three bundled tasks on five simulated models: no key, no network, no cost."""
     here = demo_workspace(workspace(named), Path.cwd())
     registry = ProviderRegistry(here)
+    planned = planned_outcomes(registry)
     execution = prepare(here, registry, demo_options()).start()
     screen = out()
     with execution.ledger as ledger:
@@ -30,7 +31,7 @@ def demo(named: WorkspaceOption = None) -> None:
         with watching(screen, execution):
             execution.go()
         report = build_report(ledger, execution.run)
-        unplanned = surprises(results(ledger, execution.run), registry)
+        unplanned = surprises(results(ledger, execution.run), planned)
     closing(screen, report, write_report(report, here.reports_path), here.require_root())
     if execution.interrupted_by is not None:
         raise typer.Exit(128 + execution.interrupted_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Annotated, Any, NamedTuple
 
@@ -31,6 +32,8 @@ COMMANDS = {
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
     "report": Entry("report", "Print a run as Markdown, JSON or CSV."),
     "runs": Entry("runs", "List runs."),
+    "models": Entry("models", "List models with prices and limits; bring prices up to date."),
+    "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
 }
 
 
@@ -83,6 +86,10 @@ def program(
 
 def main() -> None:
     """Run the program; every error of ours becomes one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Not every terminal and pipe takes UTF-8; a sign that it has no code for is no reason to end.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="llm-tester")
     except LLMTesterError as error:
@@ -92,9 +99,17 @@ def main() -> None:
 
 def print_error(error: LLMTesterError) -> None:
     """The error and what to do next, on standard error."""
-    sys.stderr.write(f"Error: {error.message}\n")
+    sys.stderr.write(f"Error: {_visible(error.message)}\n")
     if error.hint:
-        sys.stderr.write(f"  {error.hint}\n")
+        sys.stderr.write(f"  {_visible(error.hint)}\n")
+
+
+def _visible(text: str) -> str:
+    """`text` with its control characters spelled out: it may quote what a data set or a server said."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 if __name__ == "__main__":

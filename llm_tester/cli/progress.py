@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
 from llm_tester.reporting.report import Report
 from llm_tester.reporting.tables import leaderboard, live, safe
+from llm_tester.reporting.text import counted
 
 EVERY = 15.0
 
@@ -26,19 +28,19 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
     run = execution.run
     total = sum(lane.total for lane in execution.runner.lanes.values())
     names = ", ".join(task.name for task in execution.tasks.values())
-    console.print(safe(f"Run {run.name or run.id}: {names}; {len(execution.entrants)} entrants, {total:,} calls"))
+    size = f"{counted(len(execution.entrants), 'entrant')}, {counted(total, 'call')}"
+    console.print(safe(f"Run {run.name or run.id}: {names}; {size}"))
     for entrant in execution.entrants:
         if entrant.host:
             console.print(safe(f"  {entrant.entrant.name} talks to {entrant.host}"))
         if not entrant.rates.known:
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for name, problem in broken.items():
-        console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow")
+        console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow", soft_wrap=True)
     if execution.unknown:
-        count = len(execution.unknown)
-        console.print(safe(f"{count} call{'s' * (count != 1)} of unknown fate, sent again:"), style="yellow")
+        console.print(safe(f"{counted(len(execution.unknown), 'call')} of unknown fate, sent again:"), style="yellow")
         for call in execution.unknown:
-            console.print(safe(f"  {unknown_text(call)}"), style="yellow")
+            console.print(safe(f"  {unknown_text(call)}"), style="yellow", soft_wrap=True)
 
 
 @contextmanager
@@ -105,4 +107,4 @@ def _go(root: Path) -> str:
     here = Path.cwd()
     if root == here or root in here.parents:
         return ""
-    return f"cd {root.relative_to(here) if root.is_relative_to(here) else root} && "
+    return f"cd {shlex.quote(str(root.relative_to(here) if root.is_relative_to(here) else root))} && "

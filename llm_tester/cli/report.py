@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from enum import StrEnum
 from typing import Annotated
 
@@ -34,9 +35,12 @@ def report(
     """Print a run on standard output as Markdown, JSON or CSV."""
     with ledger(named) as opened:
         record = opened.run(run)
-        if chosen is Format.CSV:
-            write_csv(results(opened, record), sys.stdout)
-        elif chosen is Format.JSON:
-            write_json(build_report(opened, record), results(opened, record), sys.stdout)
-        else:
+        if chosen is Format.MD:
             sys.stdout.write(markdown(build_report(opened, record)))
+            return
+        # Closed before the ledger is, also when nobody reads on.
+        with closing(results(opened, record)) as rows:
+            if chosen is Format.CSV:
+                write_csv(rows, sys.stdout)
+            else:
+                write_json(build_report(opened, record), rows, sys.stdout)

@@ -16,7 +16,7 @@ app = single()
 
 @app.command()
 def resume(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="An id, the beginning of one, a name, or last.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, the beginning of one, a name, or last.")] = "last",
     as_json: JsonOption = False,
     named: WorkspaceOption = None,
 ) -> None:

@@ -15,8 +15,9 @@ from llm_tester.config import Workspace
 from llm_tester.errors import LLMTesterError
 from llm_tester.evals.execution import Execution, PreparedRun, RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
+from llm_tester.reporting.phrases import score_text
 from llm_tester.reporting.report import Report, build_report
-from llm_tester.reporting.text import dollars
+from llm_tester.reporting.text import counted, dollars
 
 app = single()
 
@@ -26,7 +27,7 @@ ASK_ABOVE = Decimal(1)
 
 @app.command()
 def run(
-    tasks: Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="Names or folders of tasks.")] = None,
+    tasks: Annotated[list[str] | None, typer.Argument(metavar="TASK", help="Names or folders of tasks.")] = None,
     model: Annotated[
         list[str] | None, typer.Option("-m", "--model", metavar="P:M", help="provider:model; once per model.")
     ] = None,
@@ -62,7 +63,7 @@ def _ask(prepared: PreparedRun) -> None:
     if most is not None and most <= ASK_ABOVE:
         return
     bound = "an amount that no price list bounds" if most is None else f"up to {dollars(most)}"
-    typer.confirm(f"{prepared.calls:,} calls can cost {bound}. Go on?", abort=True)
+    typer.confirm(f"{counted(prepared.calls, 'call')} can cost {bound}. Go on?", abort=True)
 
 
 def carry_out(
@@ -100,7 +101,9 @@ def exit_code(execution: Execution, report: Report, fail_under: float | None) ->
         return SIGNALLED + execution.interrupted_by
     if report.run.state == "stopped":
         return INCOMPLETE
-    if fail_under is not None and any((standing.score or 0.0) < fail_under for standing in report.standings):
-        sys.stderr.write(f"Below --fail-under {fail_under:g}: an entrant's score is lower.\n")
+    low = [s for s in report.standings if fail_under is not None and (s.score or 0.0) < fail_under]
+    if low:
+        named = ", ".join(f"{standing.entrant} on {standing.task} ({score_text(standing)})" for standing in low)
+        sys.stderr.write(f"Below --fail-under {fail_under:g}: {named}\n")
         return FAILED
     return 0 if report.run.state == "complete" else INCOMPLETE

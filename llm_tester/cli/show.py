@@ -22,7 +22,7 @@ app = single()
 @app.command()
 def show(
     run: RunArgument,
-    sample_id: Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="The id of one sample.")] = None,
+    sample_id: Annotated[str | None, typer.Argument(metavar="SAMPLE", help="The id of one sample.")] = None,
     wrong: Annotated[bool, typer.Option("--wrong", help="List the samples that were not answered right.")] = False,
     named: WorkspaceOption = None,
 ) -> None:
@@ -58,5 +58,6 @@ def _show_sample(opened: Ledger, record: RunRecord, sample_id: str) -> None:
         raise TaskError(f'the run {record.id} has no sample "{sample_id}"', hint=suggestion(sample_id, known))
     for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
-        prompt = "\n\n".join(message.content for message in opened.prompt(record, of_task[0].position))
-        out().print(sample(of_task, prompt))
+        asked = opened.prompts(record, of_task[0].position)
+        texts = {variant: "\n\n".join(turn.content for turn in turns) for variant, turns in asked.items()}
+        out().print(sample(of_task, texts))

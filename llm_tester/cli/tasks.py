@@ -61,6 +61,7 @@ def findings(found: TaskCheck) -> list[str]:
         lines.append(f'The gold of "{sample_id}" scores {score:.3f} against itself, not 1.')
     if found.passed:
         lines.append("Every gold satisfies its schema and scores 1.000 against itself.")
+    lines += [f'Warning: no gold has "{path}", which a rule of the scorer names.' for path in found.unused_rules]
     if found.chance is not None:
         lines.append(f"Golds shuffled among samples score {found.chance:.3f}.")
         if found.chance > CHANCE_LIMIT:

@@ -6,8 +6,10 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from llm_tester.evals.samples import Answer, Sample
+from llm_tester.evals.scorers import FieldsScorer
 from llm_tester.evals.tasks import Task
 
 CHANCE_LIMIT = 0.05
@@ -20,7 +22,8 @@ class TaskCheck:
     """What a check found.
 
     `imperfect` names samples whose own gold does not score 1; `chance` is the mean score of golds shuffled among
-    samples, `causes` the fields that raise it with the share of shuffled golds that they match.
+    samples, `causes` the fields that raise it with the share of shuffled golds that they match; `unused_rules` are
+    rules whose path no gold has.
     """
 
     samples: int
@@ -28,6 +31,7 @@ class TaskCheck:
     imperfect: tuple[tuple[str, float], ...]
     chance: float | None
     causes: tuple[tuple[str, float], ...]
+    unused_rules: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -43,18 +47,33 @@ def check_task(task: Task, *, seed: int = 0) -> TaskCheck:
 async def _check(task: Task, chance: random.Random) -> TaskCheck:
     prompt, count = "", 0
     imperfect: list[tuple[str, float]] = []
+    scorer = task.config.scorer
+    unused = set(scorer.fields) if isinstance(scorer, FieldsScorer) else set()
     kept: list[Sample] = []
     for sample in task.samples():
         task.check_gold(sample)
-        rendered = task.messages(sample)[-1].content
-        prompt = prompt or rendered
+        rendered = [task.messages(sample, variant)[-1].content for variant in task.prompts]
+        prompt = prompt or rendered[0]
         count += 1
         score = await task.score(sample, Answer(task.scorer.gold_answer(sample.target), "stop"))
         if score.value < 1.0:
             imperfect.append((sample.id, score.value))
         _keep(kept, sample, count, chance)
+        unused -= paths(sample.target)
     level, causes = await _chance_level(task, kept, chance)
-    return TaskCheck(count, prompt, tuple(imperfect), level, causes)
+    return TaskCheck(count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)))
+
+
+def paths(value: Any, path: str = "") -> set[str]:
+    """The paths of all that stands in a JSON value, as the rules of `fields` name them."""
+    found = {path}
+    if isinstance(value, dict):
+        for key, item in value.items():
+            found |= paths(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for item in value:
+            found |= paths(item, f"{path}[]")
+    return found
 
 
 def _keep(kept: list[Sample], sample: Sample, seen: int, chance: random.Random) -> None:

@@ -54,12 +54,25 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = parse_json(line, file=str(file), first_line=number)
+            record = parse_json(line.rstrip("\r\n"), file=str(file), first_line=number)
         except ConfigurationError as error:
             raise TaskError(error.message, hint=error.hint) from None
         if not isinstance(record, dict):
             raise TaskError(f"{file}:{number}: a sample is a JSON object")
+        if "\\u" in line and not _is_unicode(record):
+            raise TaskError(
+                f"{file}:{number}: holds half of a surrogate pair, which no text can hold",
+                hint="Write the whole pair, such as \\ud83d\\ude00, or the character itself.",
+            )
         yield number, record
+
+
+def _is_unicode(record: Any) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -74,23 +87,24 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise TaskError(f"{file}:{reader.line_num}: not as many cells as the header has columns ({len(names)})")
             yield reader.line_num, dict(row)
     except csv.Error as error:
-        raise TaskError(f"{file}:{reader.line_num}: not valid CSV: {error}") from None
+        raise TaskError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    number = 0
     try:
         with file.open("rb") as opened:
             for number, line in enumerate(opened, 1):
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError:
-        raise TaskError(f"{file}: not UTF-8 text", hint="Save the file as UTF-8.") from None
+        raise TaskError(f"{file}:{number}: not UTF-8 text", hint="Save the file as UTF-8.") from None
     except OSError as error:
         raise TaskError(f"{file}: the samples cannot be read: {error.strerror}") from None
 
 
 def _sample(record: Mapping[str, Any], columns: FieldMap, where: str) -> Sample:
     if file_is_plain := not (columns.input or columns.target):
-        unknown = sorted(set(record) - KNOWN)
+        unknown = sorted(set(record) - KNOWN - {columns.id})
         if unknown:
             raise TaskError(
                 f'{where}: a sample has no key "{unknown[0]}". {suggestion(unknown[0], KNOWN)}',
@@ -106,12 +120,15 @@ def _sample(record: Mapping[str, Any], columns: FieldMap, where: str) -> Sample:
     metadata = record.get("metadata") if file_is_plain else None
     if not isinstance(metadata, dict | None):
         raise TaskError(f"{where}: metadata must be an object")
+    files = (record.get("files") or []) if file_is_plain else []
+    if not (isinstance(files, list) and all(isinstance(name, str) for name in files)):
+        raise TaskError(f"{where}: files must be a list of file names")
     return Sample(
         id=_id(record, columns, text, target, where),
         input=text,
         target=target,
         prompt=prompt or None,
-        files=tuple(record.get("files") or ()) if file_is_plain else (),
+        files=tuple(files),
         metadata=metadata or {},
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 from llm_tester.config import Workspace
+from llm_tester.errors import ConfigurationError
 from llm_tester.evals.execution import RunOptions
 from llm_tester.evals.results import Result
 from llm_tester.evals.scaffold import make_workspace
@@ -18,6 +19,7 @@ TASKS = ("purchase_orders", "expense_claims", "word_problems")
 MODELS = ("careful", "thrifty", "chatty", "sloppy", "flaky")
 
 
+@runtime_checkable
 class Scripted(Protocol):
     """What the demonstration needs of the mock provider."""
 
@@ -39,13 +41,29 @@ def demo_options() -> RunOptions:
     return RunOptions(tasks=tasks, models=[f"mock:{name}" for name in MODELS])
 
 
-def surprises(rows: Iterable[Result], registry: ProviderRegistry) -> list[str]:
-    """The results that are not what the scripts plan, a line each."""
-    mock = cast("Scripted", registry.get("mock"))
+def planned_outcomes(registry: ProviderRegistry) -> dict[tuple[str, str, str], str]:
+    """What the scripts plan, by task, sample id and model; raises ConfigurationError for a mock without scripts."""
+    mock = registry.get("mock")
+    if not isinstance(mock, Scripted):
+        raise ConfigurationError(
+            "the demonstration needs the bundled mock provider, "
+            f"this workspace has one of its own ({type(mock).__name__})",
+            hint="Run it outside this workspace.",
+        )
     scripts = {task: mock.script(task) for task in TASKS}
+    return {
+        (task, sample_id, f"mock:{model}"): str(play.outcome)
+        for task, script in scripts.items()
+        for sample_id, line in script.items()
+        for model, play in line.plays.items()
+    }
+
+
+def surprises(rows: Iterable[Result], planned: Mapping[tuple[str, str, str], str]) -> list[str]:
+    """The results that are not what the scripts plan, a line each."""
     found = []
     for row in rows:
-        play = scripts[row.task][row.sample_id].plays[row.model.partition(":")[2]]
-        if row.outcome != play.outcome:
-            found.append(f"{row.task} / {row.sample_id} / {row.model}: {row.outcome}, planned {play.outcome}")
+        expected = planned.get((row.task, row.sample_id, row.model), "nothing")
+        if row.outcome != expected:
+            found.append(f"{row.task} / {row.sample_id} / {row.model}: {row.outcome}, planned {expected}")
     return found

@@ -42,7 +42,7 @@ def split_model(text: str, providers: Iterable[str]) -> tuple[str, str]:
     if provider and colon and model:
         return provider, model
     known = sorted(providers)
-    hint = f"Write {text}:MODEL." if text in known else suggestion(provider, known)
+    hint = f"Write {provider}:MODEL." if provider in known else suggestion(provider, known)
     raise ConfigurationError(f'"{text}" names no model: expected provider:model', hint=hint)
 
 

@@ -6,9 +6,11 @@ import asyncio
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from llm_tester.config import EntrantConfig, Workspace
@@ -55,8 +57,18 @@ class Execution:
     interrupted_by: int | None = field(default=None)
 
     def go(self) -> str:
-        """Run to the end, or to a signal; the run's final status."""
-        return asyncio.run(self.ago())
+        """Run to the end, or to a signal; the run's final status. Beside a running event loop, on a thread."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self._alone())
+        # A notebook's cells run on a loop, in which no other can be started.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(self._alone())).result()
+
+    async def _alone(self) -> str:
+        asyncio.get_running_loop().set_exception_handler(_note_unasked)
+        return await self.ago()
 
     async def ago(self) -> str:
         """As `go`, on the running event loop."""
@@ -78,6 +90,12 @@ class Execution:
 
     def _has_gaps(self) -> bool:
         return any(lane.errors for lane in self.runner.lanes.values())
+
+
+def _note_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of many writes that a full disk refuses one is raised; those of the workers that it cancels are no news."""
+    if not isinstance(context.get("exception"), LedgerError):
+        loop.default_exception_handler(context)
 
 
 class _Signals:
@@ -207,7 +225,7 @@ def _execution(ledger: Ledger, run: RunRecord, tasks: Sequence[Task], registry: 
     by_name = {lane.entrant.entrant.name: lane for lane in runner.lanes.values()}
     for row in results(ledger, run):
         if row.outcome not in (Outcome.NOT_RUN, Outcome.UNKNOWN):
-            cost = row.cost_usd if row.cost_known else None
+            cost = (row.cost_usd or Decimal(0)) if row.cost_known else None
             by_name[row.entrant].count(row.outcome, row.score or 0.0, cost)
     return Execution(ledger, run, runner, by_key, entrants)
 
@@ -244,6 +262,8 @@ def _connections(workspace: Workspace, given: int | None) -> int | None:
 
 
 def _check_name(workspace: Workspace, name: str | None) -> None:
+    if name in ("", "last"):
+        raise ConfigurationError(f'a run cannot be named "{name}"', hint="`last` means the newest run. Choose another.")
     if name is None or not workspace.ledger_path.is_file():
         return
     with Ledger(workspace.ledger_path) as ledger:

@@ -18,6 +18,7 @@ from llm_tester.errors import LedgerError, ProviderError, suggestion
 from llm_tester.evals.ledger_writes import (
     end_call,
     new_key,
+    storable,
     to_json,
     write_answer,
     write_attempts,
@@ -53,7 +54,8 @@ _CLAIMED = (
     " AND p.variant = e.variant JOIN tasks t ON t.task = p.task WHERE c.run = ? AND c.state = 'claimed' ORDER BY c.call"
 )
 _PLACES = """
-SELECT p.position, p.task, p.sample_id, s.hash, s.messages, s.target, s.metadata, e.entrant, c.call, c.state,
+SELECT p.position, p.task, p.sample_id, s.hash, s.messages, s.target, s.source, s.files, s.metadata,
+       e.entrant, c.call, c.state,
        coalesce(c.attempt_group, 0) AS attempt_group,
        EXISTS (SELECT 1 FROM scores WHERE scores.call = c.call) AS scored
 FROM plan p
@@ -176,12 +178,13 @@ class Ledger:
         Raises LedgerError while another process works on the run.
         """
 
+        # Also without the writer's lock, which the other process may hold.
+        _refuse_other_owner(self.run(run.id))
+
         def write(connection: sqlite3.Connection) -> list[UnknownCall]:
-            now = run_record(connection.execute("SELECT * FROM runs WHERE run = ?", (run.key,)).fetchone())
-            if now.is_alive and now.owner != this_owner():
-                raise LedgerError(
-                    f"another process works on the run {run.id} ({now.owner})", hint="Wait for it, or stop it."
-                )
+            _refuse_other_owner(
+                run_record(connection.execute("SELECT * FROM runs WHERE run = ?", (run.key,)).fetchone())
+            )
             connection.execute(
                 "UPDATE runs SET status = 'running', owner = ?, lease_until = ? WHERE run = ?",
                 (this_owner(), time.time() + LEASE_SECONDS, run.key),
@@ -259,7 +262,7 @@ class Ledger:
             score.value,
             to_json(score.fields) if score.fields else None,
             to_json(score.violations) if score.violations else None,
-            score.note or None,
+            storable(score.note) or None,
         )
         return self.store.submit(
             lambda connection: connection.execute("INSERT OR REPLACE INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
@@ -270,12 +273,18 @@ class Ledger:
         row = next(self.store.read("SELECT text, finish_reason FROM answers WHERE call = ?", (call,)))
         return row["text"], row["finish_reason"]
 
-    def prompt(self, run: RunRecord, position: int) -> tuple[Message, ...]:
-        """The turns that were asked at a position of the plan."""
-        row = next(
-            self.store.read(
-                "SELECT messages FROM plan JOIN samples USING (sample) WHERE run = ? AND position = ?",
-                (run.key, position),
-            )
+    def prompts(self, run: RunRecord, position: int) -> dict[str, tuple[Message, ...]]:
+        """The turns that were asked at a position of the plan, by prompt variant."""
+        rows = self.store.read(
+            "SELECT variant, messages FROM plan JOIN samples USING (sample) WHERE run = ? AND position = ?",
+            (run.key, position),
         )
-        return tuple(Message(role, content) for role, content in json.loads(row["messages"]))
+        return {
+            row["variant"]: tuple(Message(role, content) for role, content in json.loads(row["messages"]))
+            for row in rows
+        }
+
+
+def _refuse_other_owner(run: RunRecord) -> None:
+    if run.is_alive and run.owner != this_owner():
+        raise LedgerError(f"another process works on the run {run.id} ({run.owner})", hint="Wait for it, or stop it.")

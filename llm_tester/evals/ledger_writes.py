@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from llm_tester.cost_manager import Rates, picodollars
+from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
-from llm_tester.evals.planning import TaskPlan, planned_samples
+from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
 from llm_tester.evals.run_records import PlannedEntrant
 from llm_tester.records import Attempt, Response, digest
 
@@ -19,7 +19,12 @@ NO_PRICE = 0
 
 def to_json(value: Any) -> str:
     """Compact JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
+
+
+def storable(text: str) -> str:
+    """`text` as SQLite can hold it: models and servers send halves of surrogate pairs, which UTF-8 has no bytes for."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def new_key(cursor: sqlite3.Cursor) -> int:
@@ -49,16 +54,26 @@ def write_task(connection: sqlite3.Connection, run: int, position: int, plan: Ta
     )
     key = new_key(cursor)
     for planned in planned_samples(plan):
-        messages = to_json([[message.role, message.content] for message in planned.messages])
-        metadata = to_json(dict(planned.sample.metadata)) if planned.sample.metadata else None
         connection.execute(
-            "INSERT OR IGNORE INTO samples (hash, messages, target, metadata) VALUES (?, ?, ?, ?)",
-            (planned.hash, messages, to_json(planned.sample.target), metadata),
+            "INSERT OR IGNORE INTO samples (hash, messages, target, source, files, metadata) VALUES (?, ?, ?, ?, ?, ?)",
+            (planned.hash, *_sample_content(planned)),
         )
         connection.execute(
             "INSERT INTO plan SELECT ?, ?, ?, ?, sample, ? FROM samples WHERE hash = ?",
             (run, planned.position, planned.variant, key, planned.sample.id, planned.hash),
         )
+
+
+def _sample_content(planned: PlannedSample) -> tuple[str | None, ...]:
+    """Messages, target, source (NULL where the prompt is nothing else), files and metadata as text."""
+    sample = planned.sample
+    return (
+        to_json([[message.role, message.content] for message in planned.messages]),
+        to_json(sample.target),
+        None if sample.input == planned.messages[-1].content else sample.input,
+        to_json(sample.files) if sample.files else None,
+        to_json(dict(sample.metadata)) if sample.metadata else None,
+    )
 
 
 def write_entrant(connection: sqlite3.Connection, run: int, position: int, planned: PlannedEntrant) -> None:
@@ -85,7 +100,7 @@ def write_entrant(connection: sqlite3.Connection, run: int, position: int, plann
 
 def _price(connection: sqlite3.Connection, rates: Rates) -> int:
     """The key of these rates, written once."""
-    content = {name: str(rate) for name, rate in rates.by_class.items()} | {"request": str(rates.per_request)}
+    content = rates_to_json(rates)
     fingerprint = digest([content, rates.source, rates.priced_on])
     connection.execute(
         "INSERT OR IGNORE INTO prices (hash, source, priced_on, rates) VALUES (?, ?, ?, ?)",
@@ -103,7 +118,7 @@ def write_answer(connection: sqlite3.Connection, call: int, response: Response, 
         "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
         (
             call,
-            response.text.encode("utf-8", "replace").decode(),
+            storable(response.text),
             response.finish_reason,
             response.latency_ms,
             to_json(usage.counts()),
@@ -146,7 +161,7 @@ def write_attempts(connection: sqlite3.Connection, call: int, attempts: Iterable
                 attempt.latency_ms,
                 attempt.status,
                 attempt.error or None,
-                attempt.message or None,
+                storable(attempt.message) or None,
             )
             for attempt in attempts
         ],

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import ValidationError as SchemaViolation
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from pydantic import BaseModel, Field, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from llm_tester.documents import Document, json_path, read_json
 from llm_tester.errors import LLMTesterError, TaskError
@@ -59,17 +63,20 @@ class SchemaOutput:
             raise TaskError(f"{file}: not a valid JSON Schema: {error.message} at {error.json_path}") from None
         self.json_schema: Mapping[str, Any] = schema
         self.fingerprint = digest(schema)
-        self._validator: Validator = chosen(schema)
+        self._validator: Validator = chosen(schema, registry=Registry())
 
     def problems(self, value: Any) -> list[str]:
         """What in `value` breaks the schema."""
-        plain = without_decimals(value)
-        found = []
-        for error in self._validator.iter_errors(plain):
-            found.append(f"{error.json_path.removeprefix('$.')}: {error.message}"[:200])
-            if len(found) == MAX_PROBLEMS:
-                break
-        return found
+        found = islice(self._validator.iter_errors(without_decimals(value)), MAX_PROBLEMS)
+        try:
+            return [f"{_place(error)}: {error.message}"[:200] for error in found]
+        # What check_schema lets pass: references that lead nowhere, or in a circle.
+        except (Unresolvable, RecursionError) as error:
+            return [f"the schema cannot be applied: {type(error).__name__}: {error}"[:200]]
+
+
+def _place(error: SchemaViolation) -> str:
+    return error.json_path.removeprefix("$").removeprefix(".") or "(the whole)"
 
 
 class ModelOutput:

@@ -45,8 +45,9 @@ class PlannedSample:
 
     @property
     def hash(self) -> str:
-        """64 hex characters that name the rendered prompt and the target."""
-        return digest([[[m.role, m.content] for m in self.messages], self.sample.target])
+        """64 hex characters that name the rendered prompt, the target and the files where there are any."""
+        content = [[[m.role, m.content] for m in self.messages], self.sample.target]
+        return digest([*content, list(self.sample.files)] if self.sample.files else content)
 
 
 def plan_tasks(tasks: Sequence[Task], entrants: Sequence[Entrant], *, limit: int | None, seed: int) -> list[TaskPlan]:

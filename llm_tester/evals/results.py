@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -42,6 +42,7 @@ class Result:
     latency_ms: float | None
     attempts: int
     error: str
+    not_applied: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The row as `report --format json` prints it."""
@@ -68,7 +69,7 @@ class Result:
         return {key: value for key, value in row.items() if value is not None or key not in optional}
 
 
-def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> Iterator[Result]:
+def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> Generator[Result, None, None]:
     """The rows of a run in its order, entrants side by side; those of one sample where `sample_id` is given."""
     alive = run.is_alive
     wanted = {"run": run.key, "sample": sample_id}
@@ -78,7 +79,7 @@ def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> 
 
 _RESULTS = """
 SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model, e.simulated,
-       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.latency_ms, a.cost_complete,
+       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.latency_ms, a.cost_complete,
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call) AS attempts,
@@ -129,6 +130,7 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         cost_known=not unpriced and not row["timeouts"] and not lost,
         unknown_calls=lost + bool(unpriced or row["timeouts"]),
         simulated=bool(row["simulated"]),
+        not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],
         attempts=row["attempts"],
         error=(row["error"] or "") if failed else "",

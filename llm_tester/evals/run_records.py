@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llm_tester.cost_manager import Rates, from_picodollars
+from llm_tester.cost_manager import Rates, from_picodollars, rates_from_json
 from llm_tester.evals.entrants import Entrant
 from llm_tester.evals.ownership import is_alive
 from llm_tester.records import Message
@@ -89,6 +89,8 @@ class Place:
     sample_hash: str
     messages: tuple[Message, ...]
     target: Any
+    source: str
+    files: tuple[str, ...]
     metadata: Mapping[str, Any]
     entrant: int
     state: str | None
@@ -127,9 +129,7 @@ def run_record(row: sqlite3.Row) -> RunRecord:
 
 def entrant_record(row: sqlite3.Row) -> EntrantRecord:
     """A row of `entrants` with its price."""
-    content = {name: Decimal(rate) for name, rate in json.loads(row["rates"]).items()}
-    per_request = content.pop("request")
-    rates = Rates(content, per_request, row["source"], row["priced_on"])
+    rates = rates_from_json(json.loads(row["rates"]), row["source"], row["priced_on"])
     entrant = Entrant(row["name"], row["provider"], row["model"], json.loads(row["parameters"]), row["variant"])
     return EntrantRecord(row["entrant"], entrant, bool(row["simulated"]), row["host"], row["price"], rates)
 
@@ -142,13 +142,16 @@ def unknown_call(row: sqlite3.Row) -> UnknownCall:
 
 def place(row: sqlite3.Row) -> Place:
     """A planned sample for one entrant with its last call."""
+    messages = tuple(Message(role, content) for role, content in json.loads(row["messages"]))
     return Place(
         position=row["position"],
         task=row["task"],
         sample_id=row["sample_id"],
         sample_hash=row["hash"],
-        messages=tuple(Message(role, content) for role, content in json.loads(row["messages"])),
+        messages=messages,
         target=json.loads(row["target"]),
+        source=messages[-1].content if row["source"] is None else row["source"],
+        files=tuple(json.loads(row["files"])) if row["files"] else (),
         metadata=json.loads(row["metadata"]) if row["metadata"] else {},
         entrant=row["entrant"],
         state=row["state"],

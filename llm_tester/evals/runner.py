@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from llm_tester.cost_manager import Rates, at_most
-from llm_tester.errors import ProviderError
+from llm_tester.cost_manager import Rates, at_most, cost_of
+from llm_tester.errors import ProviderError, ProviderTimeoutError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
@@ -85,7 +85,11 @@ class CallJournal:
 
     def answered(self, response: Response) -> Future[Any]:
         """Durable before anything is scored."""
-        return self._ledger.answered(self.call, response, self._entrant.price)
+        return self._ledger.answered(self.call, self.priced(response), self._entrant.price)
+
+    def priced(self, response: Response) -> Response:
+        """The answer at the prices that the run froze: a catalogue may change before a run is resumed."""
+        return response.with_cost(cost_of(response.usage, self._entrant.rates))
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
@@ -190,9 +194,10 @@ class Runner:
         lane.in_flight += 1
         lane.sent += 1
         try:
-            response = await self._manager.arespond(request, journal)
-        except ProviderError:
-            lane.count(Outcome.ERROR, 0.0, Decimal(0))
+            response = journal.priced(await self._manager.arespond(request, journal))
+        except ProviderError as error:
+            timed_out = any(attempt.error == ProviderTimeoutError.__name__ for attempt in error.attempts)
+            lane.count(Outcome.ERROR, 0.0, None if timed_out else Decimal(0))
             return
         finally:
             lane.in_flight -= 1
@@ -202,7 +207,8 @@ class Runner:
         task = self._tasks[place.task]
         call_id = make_call_id(
             run=self._run.id,
-            task=task.hash,
+            # Two tasks of a run may have the same content too; their names differ.
+            task=f"{task.hash}/{task.name}",
             entrant=entrant.entrant.hash,
             # Two samples of a task may have the same content; each is asked.
             sample=f"{place.sample_hash}/{place.sample_id}",
@@ -216,6 +222,7 @@ class Runner:
             messages=place.messages,
             parameters={**task.config.parameters, **entrant.entrant.parameters},
             output_schema=task.output.json_schema if task.output else None,
+            files=place.files,
             tags={"task": task.name, "sample_id": place.sample_id, "epoch": 1},
             purpose="sample",
             call_id=call_id,
@@ -227,8 +234,7 @@ class Runner:
     ) -> None:
         """Score a stored answer; its verdict need not be waited for, as it can be made again."""
         task = self._tasks[place.task]
-        prompt = place.messages[-1].content
-        sample = Sample(place.sample_id, prompt, place.target, metadata=place.metadata)
+        sample = Sample(place.sample_id, place.source, place.target, files=place.files, metadata=place.metadata)
         reason: FinishReason | None = finish  # type: ignore[assignment]
         score = await task.score(sample, Answer(text, reason))
         self._ledger.scored(call, score).add_done_callback(self._note_unscored)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from llm_tester.config import CONFIG_NAME, Workspace
@@ -40,13 +42,22 @@ def make_workspace(root: Path) -> list[Path]:
     if (root / CONFIG_NAME).exists():
         Workspace.open(root)
     made = [folder for folder in (root / "tasks", root / "providers") if not folder.exists()]
-    for folder in made:
-        folder.mkdir(parents=True)
-    for name, text in ((CONFIG_NAME, '{\n  "providers": {},\n  "run": {}\n}\n'), (".gitignore", _IGNORED)):
-        if not (root / name).exists():
-            (root / name).write_text(text, "utf-8")
-            made.append(root / name)
-    return made
+    files = {CONFIG_NAME: '{\n  "providers": {},\n  "run": {}\n}\n', ".gitignore": _IGNORED}
+    missing = [root / name for name in files if not (root / name).exists()]
+    with _writing(root):
+        for folder in made:
+            folder.mkdir(parents=True)
+        for file in missing:
+            file.write_text(files[file.name], "utf-8")
+    return [*made, *missing]
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot be made: {error.strerror} ({error.filename})") from None
 
 
 def make_task(name: str, workspace: Workspace) -> Path:
@@ -58,9 +69,10 @@ def make_task(name: str, workspace: Workspace) -> Path:
         )
     if folder.exists():
         raise ConfigurationError(f"{folder} exists already", hint="Choose another name.")
-    folder.mkdir(parents=True)
     samples = [{"id": f"sample-{n}", "input": text, "target": gold} for n, (text, gold) in enumerate(_SAMPLES, 1)]
-    (folder / "task.json").write_text(json.dumps({"name": name, **_TASK}, indent=2) + "\n", "utf-8")
-    (folder / "schema.json").write_text(json.dumps(_SCHEMA, indent=2) + "\n", "utf-8")
-    (folder / "samples.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples), "utf-8")
+    with _writing(folder):
+        folder.mkdir(parents=True)
+        (folder / "task.json").write_text(json.dumps({"name": name, **_TASK}, indent=2) + "\n", "utf-8")
+        (folder / "schema.json").write_text(json.dumps(_SCHEMA, indent=2) + "\n", "utf-8")
+        (folder / "samples.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples), "utf-8")
     return folder

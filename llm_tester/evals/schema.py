@@ -57,6 +57,8 @@ CREATE TABLE samples (
     hash TEXT NOT NULL UNIQUE,
     messages TEXT NOT NULL,
     target TEXT NOT NULL,
+    source TEXT,
+    files TEXT,
     metadata TEXT
 );
 CREATE TABLE plan (

@@ -32,6 +32,7 @@ class Standing:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     usage: Counter[str] = field(default_factory=Counter)
     violations: int = 0
+    not_applied: set[str] = field(default_factory=set)
     retries: int = 0
     cost_known: Decimal = Decimal(0)
     cost_priced: int = 0
@@ -46,6 +47,7 @@ class Standing:
         self.outcomes[result.outcome] += 1
         self.usage.update(result.usage)
         self.violations += bool(result.violations)
+        self.not_applied.update(result.not_applied)
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls
         self.values.append(result.score if counts and result.score is not None else MISSING)
@@ -143,14 +145,14 @@ def standings(rows: Iterable[Result]) -> list[Standing]:
 
 
 def ranked(task: Sequence[Standing]) -> list[Standing]:
-    """The standings of one task, best first, compared on the samples that all of them have; the cheaper wins a tie."""
+    """The standings of one task, best first, on the samples that all who scored have; the cheaper wins a tie."""
     shared = _shared(task)
 
-    def rank(standing: Standing) -> tuple[float, float]:
-        scores = [standing.values[index] for index in shared]
+    def rank(standing: Standing) -> tuple[bool, float, float]:
+        scores = [standing.values[index] for index in shared] if standing.scored else []
         mean = sum(scores) / len(scores) if scores else (standing.score or 0.0)
         cost = standing.cost_usd
-        return (-mean, math.inf if cost is None else float(cost))
+        return (not standing.scored, -mean, math.inf if cost is None else float(cost))
 
     return sorted(task, key=rank)
 

@@ -145,10 +145,12 @@ class Task:
         """The turns that ask for this sample; a sample's own prompt is literal text before its input."""
         if sample.prompt is not None:
             return chat(f"{sample.prompt}\n\n{sample.input}", self.config.system_prompt or "")
+        template = self.template(variant)
         try:
-            text = self.template(variant).render(input=sample.input, id=sample.id, metadata=sample.metadata)
-        except TemplateError as error:
-            raise TaskError(f'{self.folder / TASK_FILE}: prompt, sample "{sample.id}": {error.message}') from None
+            text = template.render(input=sample.input, id=sample.id, metadata=sample.metadata)
+        except Exception as error:  # a template can divide by zero, and so on
+            problem = error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+            raise TaskError(f'{self.folder / TASK_FILE}: prompt, sample "{sample.id}": {problem}') from error
         return chat(text, self.config.system_prompt or "")
 
     def template(self, variant: str) -> Template:
@@ -176,7 +178,7 @@ def _template(text: str, variant: str, file: Path) -> Template:
         template = environment.from_string(text)
     except TemplateError as error:
         raise TaskError(f"{place}: not a Jinja2 template: {error.message}") from None
-    unknown = sorted(used - {"input", "id", "metadata"})
+    unknown = sorted(used - {"input", "id", "metadata"} - set(environment.globals))
     if unknown:
         raise TaskError(
             f'{place}: there is no "{unknown[0]}" to fill in', hint="A prompt may use input, id and metadata."

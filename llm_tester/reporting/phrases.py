@@ -9,7 +9,7 @@ from llm_tester.evals.run_records import UnknownCall
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing, Verdict
 from llm_tester.reporting.report import Report, TaskReport
-from llm_tester.reporting.text import dollars, milliseconds, share
+from llm_tester.reporting.text import counted, dollars, milliseconds, share
 
 
 def score_text(standing: Standing) -> str:
@@ -68,13 +68,16 @@ def verdict_text(task: TaskReport) -> str:
     if found is None:
         return "Nothing was scored."
     best = next(standing for standing in task.standings if standing.entrant == found.best)
-    text = f"{found.best} scores best ({score_text(best)}, {cost_text(best)})"
+    cost = "cost unknown" if best.cost_usd is None else cost_text(best)
+    if not (found.sure_over or found.unsure_over):
+        return f"{found.best} scores {score_text(best)} ({cost}); there is nothing to compare it with."
+    text = f"{found.best} scores best ({score_text(best)}, {cost})"
     if found.unsure_over:
         cheapest = _cheapest([s for s in task.standings if s.entrant in found.unsure_over])
         text += f"; not surely better than {_listed(found.unsure_over)} on {found.shared} shared samples"
         if cheapest is not None and best.cost_usd and (cheapest.cost_usd or Decimal(0)) < best.cost_usd:
             text += f", of which {cheapest.entrant} is cheapest ({cost_text(cheapest)})"
-    elif found.sure_over:
+    else:
         text += f"; surely better than {_listed(found.sure_over)} (95 %, {found.shared} shared samples)"
     return f"{text}."
 
@@ -93,21 +96,36 @@ def notes(report: Report) -> list[str]:
     found = []
     simulated = [entrant.entrant.name for entrant in report.entrants if entrant.simulated]
     if simulated:
-        who = "All models are" if report.simulated else f"{', '.join(simulated)}:"
+        who = (
+            "All models are" if report.simulated else f"{', '.join(simulated)} {'is' if len(simulated) == 1 else 'are'}"
+        )
         found.append(f"{who} simulated or replayed: costs are at their catalogue's rates, and nothing was spent.")
+    found += [
+        f"{name}: parameters not applied as asked: {', '.join(changes)}."
+        for name, changes in _not_applied(report).items()
+    ]
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
     errors = report.count(Outcome.ERROR)
     if errors:
         found.append(
-            f"{errors} call{'s' * (errors != 1)} brought no answer and {'are' if errors != 1 else 'is'} "
+            f"{counted(errors, 'call')} brought no answer and {'are' if errors != 1 else 'is'} "
             "left out of the scores; entrants are ranked on the samples they share."
         )
     if open_rows:
-        found.append(f"{open_rows} sample{'s' * (open_rows != 1)} not answered yet.")
+        found.append(f"{counted(open_rows, 'sample')} not answered yet.")
     if any(standing.unknown_calls for standing in report.standings):
         calls = sum(standing.unknown_calls for standing in report.standings)
-        found.append(f"The cost of {calls} call{'s' * (calls != 1)} is unknown; sums hold what is known.")
+        found.append(f"The cost of {counted(calls, 'call')} is unknown; sums hold what is known.")
     return found
+
+
+def _not_applied(report: Report) -> dict[str, list[str]]:
+    """For each entrant the parameters that its provider dropped or renamed."""
+    found: dict[str, set[str]] = {}
+    for standing in report.standings:
+        if standing.not_applied:
+            found.setdefault(standing.entrant, set()).update(standing.not_applied)
+    return {name: sorted(changes) for name, changes in found.items()}
 
 
 def unknown_text(call: UnknownCall) -> str:

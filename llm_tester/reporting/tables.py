@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -150,19 +150,18 @@ def wrong_answers(rows: Iterable[Result]) -> Table:
     return table
 
 
-def sample(rows: list[Result], prompt: str) -> RenderableType:
-    """One sample: what was asked, what was expected, and what each entrant made of it."""
+def sample(rows: Sequence[Result], prompts: Mapping[str, str]) -> RenderableType:
+    """One sample: what was asked, by prompt variant, what was expected, and what each entrant made of it."""
     first = rows[0]
-    parts: list[RenderableType] = [
-        Text(f"{first.task} / {first.sample_id}", style="bold"),
-        Text("\nPrompt", style="dim"),
-        safe(prompt),
-        Text("\nExpected", style="dim"),
-        safe(plain(first.expected)),
-    ]
+    parts: list[RenderableType] = [Text(one_line(f"{first.task} / {first.sample_id}", 200), style="bold")]
+    for variant, prompt in prompts.items():
+        named = f' "{variant}"' if variant else ""
+        parts += [Text(f"\nPrompt{named}", style="dim"), safe(prompt)]
+    parts += [Text("\nExpected", style="dim"), safe(plain(first.expected))]
     for row in rows:
         score = "" if row.score is None else f", score {row.score:.3f}"
-        parts.append(Text(f"\n{row.entrant}: {row.outcome.value}{score}", style=STYLES.get(row.outcome, "bold")))
+        ended = printable(f"\n{row.entrant}: {row.outcome.value}{score}")
+        parts.append(Text(ended, style=STYLES.get(row.outcome, "bold")))
         parts.append(safe(row.error or row.answer or ""))
         wrong = [f"{path or '(the whole)'} {state}" for path, state in (row.fields or {}).items() if state != "correct"]
         parts += [safe(line) for line in (row.note, "; ".join(wrong), *row.violations) if line]

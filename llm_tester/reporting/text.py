@@ -10,7 +10,7 @@ from llm_tester.cost_manager import usd_text
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)?", re.DOTALL
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
@@ -33,8 +33,12 @@ def markdown_cell(text: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """`text` for a cell of a spreadsheet, which must not take it for a formula (ASVS 1.2.10)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """`text` for a cell of a spreadsheet, which must not take it for a formula (ASVS 1.2.10).
+
+    The csv module of Python 3.11 leaves a lone carriage return unquoted, and readers end the row there.
+    """
+    plain = re.sub(r"\r\n?", "\n", text)
+    return f"'{plain}" if text.startswith(_FORMULA) else plain
 
 
 def dollars(usd: Decimal | None) -> str:
@@ -58,3 +62,8 @@ def milliseconds(value: float | None) -> str:
 def share(part: int, whole: int) -> str:
     """`part` of `whole`, such as 28/30."""
     return f"{part:,}/{whole:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`number` with its noun in the right number, such as 1 call or 1,319 calls."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -48,6 +48,8 @@ class Recorder(BaseLLM):
         return answers(model_name)[sample], {"input": len(prompt), "output": 7}
 '''
 CONNECTIONS = 8
+# Tracing every line would stretch each run from seconds to a minute.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 MODELS = ("small", "large")
 UNKNOWN = re.compile(r"^ {2}sums / (\S+) / recorder:(\S+) \(\w{26}\), at most", re.MULTILINE)
 
@@ -86,7 +88,7 @@ class Case:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env=ENVIRONMENT,
         )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
@@ -150,7 +152,10 @@ def _recorded(folder: Path) -> tuple[list[dict[str, str]], dict[str, Sequence[di
     def lines(name: str) -> list[dict[str, str]]:
         return [json.loads(line) for line in (folder / name).read_text("utf-8").splitlines()]
 
-    answers = {"small": lines("answers_6b_finetuning.jsonl"), "large": lines("answers_175b_verification.jsonl")}
+    answers: dict[str, Sequence[dict[str, str]]] = {
+        "small": lines("answers_6b_finetuning.jsonl"),
+        "large": lines("answers_175b_verification.jsonl"),
+    }
     return lines("samples.jsonl"), answers
 
 
@@ -194,7 +199,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_resume_goes_on(prepared: Any, tmp
     assert case.results() == expected
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.2, 0.6])
 def test_kill_9_loses_nothing_and_names_what_may_have_been_bought(prepared: Any, tmp_path: Path, share: float) -> None:
     make, expected = prepared
     case = make(tmp_path)
@@ -244,7 +249,9 @@ def test_resume_refuses_changed_samples_and_a_run_that_is_alive(prepared: Any, t
     case = make(tmp_path)
     with case.start_run() as process:
         case.wait_for(case.calls // 5)
+        process.send_signal(signal.SIGSTOP)
         code, _, problems = case.run("resume", "r")
+        process.send_signal(signal.SIGCONT)
         assert code == 2
         assert "another process works on the run" in problems
         process.send_signal(signal.SIGINT)
