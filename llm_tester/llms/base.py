@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
-from llm_tester.cost_manager import cost_of, rates_of
+from llm_tester.cost_manager import cost_of
 from llm_tester.documents import Document
 from llm_tester.errors import (
     BadResponseError,
@@ -24,6 +24,7 @@ from llm_tester.errors import (
 )
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.flow import Call, Flow, Session, Transport, adrive, drive
+from llm_tester.llms.price_sources import resolve_rates
 from llm_tester.llms.usage import read_usage
 from llm_tester.records import Request, Response, UsageData, chat
 
@@ -158,7 +159,7 @@ class BaseLLM(ABC):
         return _read(outcome, type(self).__name__)
 
     def _policy(self, model: str) -> CallPolicy:
-        rates = rates_of(self.model_entry(model))
+        rates = resolve_rates(self.config, self.model_entry(model))
         return CallPolicy(cost=lambda usage: cost_of(usage, rates))
 
 

@@ -95,7 +95,7 @@ class SyncPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Offer:
+class Offer:
     """A model as the data has it; `entry` is None when it cannot be expressed, `notes` say what cannot."""
 
     entry: ModelEntry | None
@@ -152,7 +152,8 @@ def read_limits(path: Path) -> Limits:
 # --- from data to entries
 
 
-def _offer(info: ModelInfo, name: str, today: date) -> _Offer:
+def offer_of(info: ModelInfo, name: str, today: date) -> Offer:
+    """A model as the data has it, under `name`, with the prices that hold from today on."""
     from genai_prices.types import ConditionalPrice, ModelPrice
 
     prices = info.prices
@@ -160,7 +161,7 @@ def _offer(info: ModelInfo, name: str, today: date) -> _Offer:
     unknown = sorted({key for version in versions for key in _priced(version.prices) if key not in RATES})
     if tokens := [key for key in unknown if key.endswith("_mtok")]:
         # These tokens stand inside the counts that we bill, at another price.
-        return _Offer(None, (f"bills some tokens apart: {', '.join(tokens)}",))
+        return Offer(None, (f"bills some tokens apart: {', '.join(tokens)}",))
     notes = dict.fromkeys(f"no field for {key}" for key in unknown)
     read = [{**_span(version), **_expressed(version.prices, notes)} for version in versions]
     base = {key: value for key, value in read[0].items() if key in PRICE_FIELDS} if read else {}
@@ -168,8 +169,8 @@ def _offer(info: ModelInfo, name: str, today: date) -> _Offer:
     entry = ModelEntry.model_validate({"name": name, **base, "timed_prices": timed})
     if entry.cost_input is None and entry.cost_output is None:
         others = f", only {', '.join(unknown)}" if unknown else ""
-        return _Offer(None, (f"no price per token{others}",))
-    return _Offer(entry, tuple(notes))
+        return Offer(None, (f"no price per token{others}",))
+    return Offer(entry, tuple(notes))
 
 
 def _from_now_on(versions: Sequence[ConditionalPrice], today: date) -> Sequence[ConditionalPrice]:
@@ -294,11 +295,11 @@ def plan_sync(
         if info is None:
             gone.append(entry.name)
             continue
-        offer = _offer(info, entry.name, today)
+        offer = offer_of(info, entry.name, today)
         left_out += [(entry.name, note) for note in offer.notes]
         change = _change(entry, offer.entry, priced_on, today, _limits_of(limits, genai_id, entry))
         changed += [change] if change.fields else []
-    offers = [(info.id, _offer(info, info.id, today)) for info in provider.models if id(info) not in seen]
+    offers = [(info.id, offer_of(info, info.id, today)) for info in provider.models if id(info) not in seen]
     left_out += [(name, note) for name, offer in offers for note in offer.notes]
     added = tuple(
         offer.entry.model_copy(update={"priced_on": priced_on, **_limits_of(limits, genai_id, offer.entry)})

@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from llm_tester.config import RetrySettings
-from llm_tester.cost_manager import Rates, cost_of, rates_of
+from llm_tester.cost_manager import Rates, cost_of
 from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.exchange import CallPolicy, Journal, exchange
 from llm_tester.llms.flow import Session, adrive, drive
 from llm_tester.llms.limits import ConnectionSlots
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
+from llm_tester.llms.price_sources import resolve_rates
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.records import Request, Response, UsageData
 
@@ -89,7 +90,7 @@ class ProviderManager:
         """The prices of a model, resolved once."""
         key = (provider.name, model)
         if key not in self._rates:
-            self._rates[key] = rates_of(provider.model_entry(model))
+            self._rates[key] = resolve_rates(provider.config, provider.model_entry(model))
         return self._rates[key]
 
     def slots(self, provider: BaseLLM) -> ConnectionSlots:

@@ -1,0 +1,58 @@
+"""Where rates come from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from genai_prices import Usage, calc_price
+
+from llm_tester.catalogue import ModelEntry, ProviderConfig
+from llm_tester.cost_manager import cost_of
+from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.records import UsageData
+
+MOMENT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def config(**fields: Any) -> ProviderConfig:
+    return ProviderConfig.model_validate({"name": "ours", **fields})
+
+
+def test_the_catalogue_wins() -> None:
+    entry = ModelEntry(name="gpt-4o-mini", cost_input=Decimal(7), cost_output=Decimal(8))
+    rates = resolve_rates(config(name="openai"), entry, MOMENT)
+    assert (rates.source, rates.by_class["input"]) == ("catalogue", Decimal(7))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"name": "openai"}, id="by the provider's name"),
+        pytest.param({"base_url": "https://api.openai.com/v1"}, id="by its address"),
+    ],
+)
+def test_what_the_catalogue_does_not_price_genai_prices_does(fields: dict[str, Any]) -> None:
+    rates = resolve_rates(config(**fields), ModelEntry(name="gpt-4o-mini"), MOMENT)
+    assert rates.source == "genai-prices"
+    assert rates.priced_on is not None
+    cost = cost_of(UsageData(1000, 100), rates, MOMENT)
+    usage = Usage(input_tokens=1000, output_tokens=100)
+    assert (
+        cost.usd == calc_price(usage, "gpt-4o-mini", provider_id="openai", genai_request_timestamp=MOMENT).total_price
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [
+        pytest.param({}, "gpt-4o-mini", id="nobody knows the provider, so no price is guessed by the model's name"),
+        pytest.param({"name": "openai"}, "no-such-model", id="nobody knows the model"),
+        pytest.param({"name": "openai", "simulated": True}, "gpt-4o-mini", id="simulated"),
+    ],
+)
+def test_what_nobody_prices_is_unknown(fields: dict[str, Any], model: str) -> None:
+    rates = resolve_rates(config(**fields), ModelEntry(name=model), MOMENT)
+    assert (rates.known, rates.source) == (False, "unknown")
