@@ -32,6 +32,7 @@ COMMANDS = {
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
     "report": Entry("report", "Print a run as Markdown, JSON or CSV."),
     "runs": Entry("runs", "List runs."),
+    "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
 }

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from llm_tester.config import EntrantConfig, Workspace
 from llm_tester.errors import ConfigurationError, LedgerError, TaskError
@@ -23,7 +22,6 @@ from llm_tester.evals.run_records import EntrantRecord, PlannedEntrant, RunRecor
 from llm_tester.evals.runner import Runner, call_bound
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.tasks import Task, load_task
-from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.version import __version__
@@ -234,12 +232,7 @@ def _planned(entrant: Entrant, registry: ProviderRegistry) -> PlannedEntrant:
     provider = registry.get(entrant.provider)
     provider.prepare(entrant.model)
     rates = ProviderManager(registry=registry).rates(provider, entrant.model)
-    return PlannedEntrant(entrant, provider.is_simulated, host_of(provider), rates)
-
-
-def host_of(provider: BaseLLM) -> str:
-    """The host that a provider's calls go to; empty for one that answers in this process or does not say."""
-    return urlsplit(provider.config.base_url or "").netloc.rpartition("@")[2]
+    return PlannedEntrant(entrant, provider.is_simulated, provider.host, rates)
 
 
 def _unchanged(record: TaskRecord, variants: set[str], run: RunRecord) -> Task:

@@ -27,6 +27,7 @@ from llm_tester.evals.ledger_writes import (
 )
 from llm_tester.evals.ownership import LEASE_SECONDS, this_owner
 from llm_tester.evals.planning import TaskPlan
+from llm_tester.evals.rollups import roll
 from llm_tester.evals.run_records import (
     EntrantRecord,
     Place,
@@ -190,7 +191,11 @@ class Ledger:
                 (this_owner(), time.time() + LEASE_SECONDS, run.key),
             )
             lost = [unknown_call(row) for row in connection.execute(_CLAIMED, (run.key,))]
+            claimed = "SELECT call FROM calls WHERE run = ? AND state = 'claimed'"
+            keys = [row["call"] for row in connection.execute(claimed, (run.key,))]
             connection.execute("UPDATE calls SET state = 'unknown' WHERE run = ? AND state = 'claimed'", (run.key,))
+            for key in keys:
+                roll(connection, key)
             return lost
 
         return self.store.write(write)
@@ -243,7 +248,12 @@ class Ledger:
 
     def answered(self, call: int, response: Response, price: int) -> Future[Any]:
         """Record an answer with its usage, cost and attempts."""
-        return self.store.submit(lambda connection: write_answer(connection, call, response, price))
+
+        def write(connection: sqlite3.Connection) -> None:
+            write_answer(connection, call, response, price)
+            roll(connection, call)
+
+        return self.store.submit(write)
 
     def failed(self, call: int, error: ProviderError) -> Future[Any]:
         """Record that a call ended without an answer."""
@@ -251,6 +261,7 @@ class Ledger:
         def write(connection: sqlite3.Connection) -> None:
             write_attempts(connection, call, error.attempts)
             end_call(connection, call, "failed")
+            roll(connection, call)
 
         return self.store.submit(write)
 
@@ -264,9 +275,13 @@ class Ledger:
             to_json(score.violations) if score.violations else None,
             storable(score.note) or None,
         )
-        return self.store.submit(
-            lambda connection: connection.execute("INSERT OR REPLACE INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
-        )
+
+        def write(connection: sqlite3.Connection) -> None:
+            roll(connection, call, sign=-1)
+            connection.execute("INSERT OR REPLACE INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
+            roll(connection, call)
+
+        return self.store.submit(write)
 
     def answer_text(self, call: int) -> tuple[str, str | None]:
         """Text and finish reason of a stored answer."""

@@ -12,7 +12,7 @@ from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
 from llm_tester.evals.run_records import PlannedEntrant
-from llm_tester.records import Attempt, Response, digest
+from llm_tester.records import Attempt, Response, digest, short_id
 
 NO_PRICE = 0
 
@@ -54,13 +54,16 @@ def write_task(connection: sqlite3.Connection, run: int, position: int, plan: Ta
     )
     key = new_key(cursor)
     for planned in planned_samples(plan):
+        row = _sample_content(planned)
+        content = short_id([planned.hash, *(text or "" for text in row)])
         connection.execute(
-            "INSERT OR IGNORE INTO samples (hash, messages, target, source, files, metadata) VALUES (?, ?, ?, ?, ?, ?)",
-            (planned.hash, *_sample_content(planned)),
+            "INSERT OR IGNORE INTO samples (content, hash, messages, target, source, files, metadata)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (content, planned.hash, *row),
         )
         connection.execute(
-            "INSERT INTO plan SELECT ?, ?, ?, ?, sample, ? FROM samples WHERE hash = ?",
-            (run, planned.position, planned.variant, key, planned.sample.id, planned.hash),
+            "INSERT INTO plan SELECT ?, ?, ?, ?, sample, ? FROM samples WHERE content = ?",
+            (run, planned.position, planned.variant, key, planned.sample.id, content),
         )
 
 

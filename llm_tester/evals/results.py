@@ -64,8 +64,9 @@ class Result:
             "error": self.error or None,
             "note": self.note or None,
             "violations": list(self.violations) or None,
+            "not_applied": list(self.not_applied) or None,
         }
-        optional = ("fields", "error", "note", "violations")
+        optional = ("fields", "error", "note", "violations", "not_applied")
         return {key: value for key, value in row.items() if value is not None or key not in optional}
 
 

@@ -58,7 +58,7 @@ def call_bound(
     if simulated:
         return Decimal(0)
     prompt_bytes = sum(len(message.content.encode("utf-8", "surrogatepass")) for message in messages)
-    max_tokens = parameters.get("max_tokens")
+    max_tokens = parameters.get("max_tokens", parameters.get("max_completion_tokens"))
     return at_most(prompt_bytes, max_tokens if isinstance(max_tokens, int) else None, rates)
 
 

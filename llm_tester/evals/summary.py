@@ -102,6 +102,7 @@ class Standing:
     def to_json(self) -> dict[str, Any]:
         """The row as `run --json` prints it."""
         latency = None if self.p50 is None else {"p50": self.p50, "p95": self.p95}
+        changed = {"not_applied": sorted(self.not_applied)} if self.not_applied else {}
         return {
             "entrant": self.entrant,
             "model": self.model,
@@ -118,6 +119,7 @@ class Standing:
             "spent_usd": usd_text(self.spent_usd),
             "simulated": self.simulated,
             "latency_ms": latency,
+            **changed,
         }
 
 

@@ -39,7 +39,7 @@ def markdown(report: Report) -> str:
     lines += _prices(report.entrants)
     if report.errors:
         rows = [(entrant, error, str(count)) for (entrant, error), count in report.errors.items()]
-        lines += ["## Errors", "", *_table(("Entrant", "Error", "Calls"), rows), ""]
+        lines += ["## Errors", "", *table(("Entrant", "Error", "Calls"), rows), ""]
     if report.unknown:
         lines += [
             "## Calls of unknown fate",
@@ -66,7 +66,7 @@ def _task(task: TaskReport) -> list[str]:
     description = str(task.record.spec.get("description", ""))
     head = [f"## {markdown_cell(task.record.name)}", ""]
     head += [markdown_cell(description), ""] if description else []
-    return [*head, *_table(COLUMNS, rows), "", markdown_cell(verdict_text(task)), ""]
+    return [*head, *table(COLUMNS, rows), "", markdown_cell(verdict_text(task)), ""]
 
 
 def _prices(entrants: Iterable[EntrantRecord]) -> list[str]:
@@ -81,9 +81,10 @@ def _prices(entrants: Iterable[EntrantRecord]) -> list[str]:
         for entrant in entrants
     ]
     head = ("Entrant", "USD per 1M tokens", "Source", "Priced on", "Host")
-    return ["## Prices used", "", *_table(head, rows), ""]
+    return ["## Prices used", "", *table(head, rows), ""]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, a line each; cells are made safe."""
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(' --- ' for _ in head)}|"]
     return lines + [f"| {' | '.join(markdown_cell(cell) for cell in row)} |" for row in rows]

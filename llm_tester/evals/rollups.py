@@ -1,0 +1,110 @@
+"""The bill, summed up: kept in the writer's transactions, read in a moment, rebuilt and verified from the raw rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from llm_tester.cost_manager import from_picodollars, usd_text
+from llm_tester.store import Store
+
+DIMENSIONS: Mapping[str, str] = {
+    "provider": "provider",
+    "model": "provider || ':' || model",
+    "task": "task",
+    "project": "project",
+    "day": "day",
+    "token-class": "token_class",
+    "outcome": "outcome",
+}
+_KEY = "day, project, provider, model, task, purpose, outcome, token_class"
+_SUMS = ("calls", "unknown_calls", "unbounded_calls", "at_most", "tokens", "picodollars")
+_ROLL = f"""
+INSERT INTO rollups ({_KEY}, {", ".join(_SUMS)})
+SELECT {_KEY}, {", ".join(f":sign * {name}" for name in _SUMS)} FROM bill WHERE call = :call
+ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)}
+"""  # noqa: S608 - made of the constants above
+_FROM_RAW = f"SELECT {_KEY}, {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM bill GROUP BY {_KEY}"  # noqa: S608 - as above
+_KEPT = f"SELECT {_KEY}, {', '.join(_SUMS)} FROM rollups WHERE calls OR tokens OR picodollars"  # noqa: S608 - as above
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """A line of the bill: `group` names it by the chosen dimensions.
+
+    `known` is the sum of what could be priced; of `unknown_calls` calls the cost is unknown and at most `at_most`
+    more, but for `unbounded_calls` of them, which nothing bounds.
+    """
+
+    group: tuple[str, ...]
+    calls: int
+    tokens: int
+    known: Decimal
+    unknown_calls: int
+    at_most: Decimal
+    unbounded_calls: int
+
+    def to_json(self, dimensions: Sequence[str]) -> dict[str, Any]:
+        """The row as `costs --format json` prints it; `at_most_usd` is the known sum and the bounds of the unknown."""
+        bounded = None if self.unbounded_calls else usd_text(self.known + self.at_most)
+        return dict(zip(dimensions, self.group, strict=True)) | {
+            "calls": self.calls,
+            "tokens": self.tokens,
+            "spent_usd": usd_text(self.known),
+            "unknown_calls": self.unknown_calls,
+            "at_most_usd": bounded,
+        }
+
+
+def roll(connection: sqlite3.Connection, call: int, *, sign: int = 1) -> None:
+    """Add a call as it stands to the sums, or take it out before it changes; simulated ones stay out."""
+    connection.execute(_ROLL, {"call": call, "sign": sign})
+
+
+def rebuild(store: Store) -> None:
+    """Make the sums again from the raw rows."""
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM rollups")
+        connection.execute(f"INSERT INTO rollups ({_KEY}, {', '.join(_SUMS)}) {_FROM_RAW}")
+
+    store.write(write)
+
+
+def differences(store: Store) -> int:
+    """How many lines of the sums differ from what the raw rows give; 0 when they are right."""
+    query = f"SELECT count(*) AS lines FROM (SELECT * FROM ({_KEPT}) EXCEPT SELECT * FROM ({_FROM_RAW}))"  # noqa: S608 - constants
+    missing = f"SELECT count(*) AS lines FROM (SELECT * FROM ({_FROM_RAW}) EXCEPT SELECT * FROM ({_KEPT}))"  # noqa: S608 - constants
+    return sum(int(next(store.read(sql))["lines"]) for sql in (query, missing))
+
+
+def costs(store: Store, dimensions: Sequence[str], since: date | None = None) -> list[CostRow]:
+    """The bill over the whole ledger by the given dimensions (names of DIMENSIONS), the dearest first."""
+    columns = [DIMENSIONS[name] for name in dimensions]
+    named = ", ".join(columns)
+    grouping = f"GROUP BY {named}" if columns else ""
+    # Tokens and money stand in the lines of token classes, calls in a line of their own without one.
+    only_tokens = "AND token_class <> ''" if "token-class" in dimensions else ""
+    sql = (
+        f"SELECT {named + ',' if named else ''} {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM rollups"  # noqa: S608 - constants
+        f" WHERE day >= ? {only_tokens} {grouping}"
+        " HAVING sum(calls) OR sum(tokens) OR sum(picodollars) ORDER BY sum(picodollars) DESC"
+    )
+    rows = store.read(sql, (since.isoformat() if since else "",))
+    return [_row(row, len(columns)) for row in rows]
+
+
+def _row(row: sqlite3.Row, width: int) -> CostRow:
+    return CostRow(
+        group=tuple(str(value) for value in tuple(row)[:width]),
+        calls=row["calls"],
+        tokens=row["tokens"],
+        known=from_picodollars(row["picodollars"]),
+        unknown_calls=row["unknown_calls"],
+        at_most=from_picodollars(row["at_most"]),
+        unbounded_calls=row["unbounded_calls"],
+    )
