@@ -19,7 +19,7 @@ from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.reporting.report import Report, build_report
 from llm_tester.reporting.tables import leaderboard
 
-SUBCOMMANDS = {"tasks": ("list", "check", "new"), "runs": ("list",)}
+SUBCOMMANDS = {"tasks": ("list", "check", "new"), "runs": ("list",), "models": ("list", "sync"), "prices": ("check",)}
 
 
 def demo_table(task: str) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from llm_tester.evals.samples import Outcome, Sample, Score
     from llm_tester.evals.tasks import Task
     from llm_tester.evals.tester import LLMTester, Run
+    from llm_tester.llms.apis.openai_compatible import OpenAICompatible
     from llm_tester.llms.base import BaseLLM
     from llm_tester.llms.llm_registry import (
         ProviderRegistry,
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from llm_tester.llms.provider_factory import create_provider, discover_provider_classes, load_provider_config
     from llm_tester.llms.provider_manager import ProviderManager
     from llm_tester.llms.retry import RetryPolicy
-    from llm_tester.records import Attempt, Cost, Message, Request, Response, UsageData
+    from llm_tester.llms.wire import HTTPProvider
+    from llm_tester.records import Attempt, Cost, Message, Request, Response, TLSConfig, UsageData
 
 _MODULES = {
     "catalogue": ("ModelConfig", "ModelEntry", "ProviderConfig"),
@@ -85,12 +87,14 @@ _MODULES = {
     "evals.samples": ("Outcome", "Sample", "Score"),
     "evals.tasks": ("Task",),
     "evals.tester": ("LLMTester", "Run"),
+    "llms.apis.openai_compatible": ("OpenAICompatible",),
     "llms.base": ("BaseLLM",),
     "llms.llm_registry": ("ProviderRegistry", "discover_providers", "get_llm_provider", "reset_provider_cache"),
     "llms.provider_factory": ("create_provider", "discover_provider_classes", "load_provider_config"),
     "llms.provider_manager": ("ProviderManager",),
     "llms.retry": ("RetryPolicy",),
-    "records": ("Attempt", "Cost", "Message", "Request", "Response", "UsageData"),
+    "llms.wire": ("HTTPProvider",),
+    "records": ("Attempt", "Cost", "Message", "Request", "Response", "TLSConfig", "UsageData"),
 }
 _HOME = {name: f"llm_tester.{module}" for module, names in _MODULES.items() for name in names}
 
@@ -108,6 +112,7 @@ __all__ = [
     "ContextLengthError",
     "Cost",
     "Document",
+    "HTTPProvider",
     "LLMTester",
     "LLMTesterError",
     "LedgerError",
@@ -115,6 +120,7 @@ __all__ = [
     "MissingKeyError",
     "ModelConfig",
     "ModelEntry",
+    "OpenAICompatible",
     "Outcome",
     "OverloadedError",
     "ProviderConfig",
@@ -133,6 +139,7 @@ __all__ = [
     "Run",
     "Sample",
     "Score",
+    "TLSConfig",
     "Task",
     "TaskError",
     "UnknownModelError",

@@ -71,6 +71,13 @@ class TimedPrices(Prices):
     tiers: tuple[PriceTier, ...] = ()
     """Prices by the length of the input."""
 
+    @model_validator(mode="after")
+    def _whole_span(self) -> Self:
+        if (self.from_utc is None) != (self.until_utc is None):
+            message = "a daily span needs both from_utc and until_utc"
+            raise ValueError(message)
+        return self
+
 
 class ModelEntry(Prices):
     """One model of a catalogue."""

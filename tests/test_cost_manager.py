@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 from dataclasses import fields
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry
+from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry, TimedPrices
 from llm_tester.cost_manager import (
     FRAMING_TOKENS,
     PICODOLLARS,
@@ -20,7 +21,9 @@ from llm_tester.cost_manager import (
     cost_of,
     from_picodollars,
     picodollars,
+    rates_from_json,
     rates_of,
+    rates_to_json,
     usd_text,
 )
 from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, TOKEN_CLASSES, UsageData
@@ -228,3 +231,78 @@ def test_dollars_as_text_are_exact_and_plain(amount: str, expected: str) -> None
 @given(st.decimals(0, 10**9, places=12, allow_nan=False))
 def test_dollars_as_text_lose_nothing(amount: Any) -> None:
     assert Decimal(usd_text(amount)) == amount
+
+
+TIERED = ModelEntry.model_validate(
+    {
+        "name": "m",
+        "cost_input": 1,
+        "cost_cached_input": "0.1",
+        "cost_output": 4,
+        "tiers": [
+            {"above": 500, "cost_input": 3},
+            {"above": 100, "cost_input": 2, "cost_output": 8},
+        ],
+        "timed_prices": [
+            {"valid_from": "2026-12-01", "cost_input": 10, "cost_output": 40},
+            {"from_utc": "22:00", "until_utc": "06:00", "cost_input": "0.5", "cost_output": 2},
+        ],
+    }
+)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "usd"),
+    [
+        pytest.param(100, "0.00014", id="at the limit: 100 x 1 + 10 x 4"),
+        pytest.param(101, "0.000282", id="above it the whole request: 101 x 2 + 10 x 8"),
+        pytest.param(501, "0.001543", id="a tier keeps what it does not name: 501 x 3 + 10 x 4"),
+    ],
+)
+def test_a_whole_request_is_priced_at_the_tier_of_its_input(tokens: int, usd: str) -> None:
+    assert cost_of(UsageData(tokens, 10), rates_of(TIERED, NOON), NOON).usd == Decimal(usd)
+
+
+def test_cached_tokens_count_for_the_tier() -> None:
+    cost = cost_of(UsageData(200, 10, cached_input=150), rates_of(TIERED, NOON), NOON)
+    assert cost.usd == Decimal("0.000195")  # 50 x 2 + 150 x 0.1 + 10 x 8
+
+
+@pytest.mark.parametrize(
+    ("moment", "usd"),
+    [
+        pytest.param(datetime(2026, 11, 21, 23, tzinfo=UTC), "0.000025", id="in the span"),
+        pytest.param(datetime(2026, 11, 21, 5, 59, tzinfo=UTC), "0.000025", id="past midnight"),
+        pytest.param(datetime(2026, 11, 21, 6, tzinfo=UTC), "0.00005", id="its end is outside"),
+        pytest.param(datetime(2026, 12, 1, 12, tzinfo=UTC), "0.0005", id="from the day on"),
+    ],
+)
+def test_prices_hang_on_day_and_hour(moment: datetime, usd: str) -> None:
+    assert cost_of(UsageData(10, 10), rates_of(TIERED, moment), moment).usd == Decimal(usd)
+
+
+def test_a_day_that_has_come_ends_spans_that_stand_before_it() -> None:
+    entry = TIERED.model_copy(update={"timed_prices": TIERED.timed_prices[::-1]})
+    night = datetime(2026, 12, 2, 23, tzinfo=UTC)
+    assert cost_of(UsageData(10, 10), rates_of(entry, night), night).usd == Decimal("0.0005")
+
+
+def test_rates_survive_the_ledger() -> None:
+    rates = rates_of(TIERED, NOON)
+    kept = json.loads(json.dumps(rates_to_json(rates)))
+    again = rates_from_json(kept, rates.source, rates.priced_on)
+    for moment in (NOON, NOON.replace(hour=23)):
+        for usage in (UsageData(10, 10), UsageData(900, 10)):
+            assert cost_of(usage, again, moment).usd == cost_of(usage, rates, moment).usd
+
+
+def test_the_bound_is_at_the_dearest_of_all_rates() -> None:
+    bound = at_most(36, 10, rates_of(TIERED, NOON))
+    assert bound == Decimal("0.00038")  # (36 bytes + 64 of framing) x 3 + 10 x 8
+
+
+@pytest.mark.parametrize("given", [{"from_utc": "22:00"}, {"until_utc": "06:00"}])
+def test_half_a_span_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="needs both"):
+        TimedPrices.model_validate({"cost_input": 1, **given})

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
 from llm_tester.cost_manager import cost_of
@@ -57,6 +58,11 @@ class BaseLLM(ABC):
     def name(self) -> str:
         """The provider's name."""
         return self.config.name
+
+    @property
+    def host(self) -> str:
+        """The host that its calls go to; empty for one that answers in this process or does not say."""
+        return urlsplit(self.config.base_url or "").netloc.rpartition("@")[2]
 
     @property
     def is_simulated(self) -> bool:

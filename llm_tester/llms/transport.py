@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 from weakref import WeakKeyDictionary
 
 from llm_tester.errors import BadResponseError, ProviderConnectionError, ProviderError, ProviderTimeoutError
@@ -54,7 +55,8 @@ class Reply:
 class OpenReply:
     """A reply whose body is read piece by piece."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], raw: Any) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], raw: Any, host: str = "") -> None:
+        self.host = host
         self.status = status
         self.headers = headers
         self.raw = raw
@@ -108,7 +110,7 @@ class HTTPTransport:
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return _late(effect.timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return _unreachable(error)
+            return _unreachable(error, effect)
         except ProviderError as error:
             return error
 
@@ -122,11 +124,12 @@ class HTTPTransport:
             timeout=(min(self._connect_timeout, effect.timeout), effect.timeout),
             allow_redirects=False,
             stream=True,
+            proxies={urlsplit(wire.url).scheme: proxy} if (proxy := proxy_for(wire.url)) else {},
             **self._tls.as_requests_kwargs(),
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
-            return OpenReply(response.status_code, headers, _pieces(response))
+            return OpenReply(response.status_code, headers, _pieces(response), wire.host)
         with response:
             chunks = response.raw.stream(_CHUNK, decode_content=False)
             return Reply(response.status_code, headers, self._whole(chunks, headers))
@@ -137,7 +140,8 @@ class HTTPTransport:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
-            session.trust_env = True
+            # With trust_env a login from ~/.netrc would replace the key.
+            session.trust_env = False
         return session
 
     def _whole(self, chunks: Iterator[bytes], headers: Mapping[str, str]) -> bytes:
@@ -162,7 +166,7 @@ class HTTPTransport:
         except TimeoutError:
             return _late(effect.timeout)
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            return _unreachable(error)
+            return _unreachable(error, effect)
         except ProviderError as error:
             return error
 
@@ -175,10 +179,11 @@ class HTTPTransport:
             headers={**wire.headers, "Accept-Encoding": "identity"},
             data=wire.body or None,
             allow_redirects=False,
+            proxy=proxy_for(wire.url),
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
-            return OpenReply(response.status, headers, response)
+            return OpenReply(response.status, headers, response, wire.host)
         async with response:
             body = bytearray()
             async for chunk in response.content.iter_any():
@@ -198,7 +203,7 @@ class HTTPTransport:
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._tls.context()),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
                 auto_decompress=False,
-                trust_env=True,
+                trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
             held = self._loops[loop] = _LoopSession(session, _closing(session))
@@ -262,5 +267,20 @@ def _late(seconds: float) -> ProviderTimeoutError:
     return ProviderTimeoutError(f"no whole answer within {seconds:g} s")
 
 
-def _unreachable(error: Exception) -> ProviderConnectionError:
-    return ProviderConnectionError(f"{type(error).__name__}: {error}"[:300])
+def _unreachable(error: BaseException, effect: Send | Open | Read) -> ProviderConnectionError:
+    """What the system said; the error's own text would hold the address, and that may hold a key."""
+    host = effect.stream.host if isinstance(effect, Read) else effect.request.host
+    cause: BaseException | None = error
+    reason = ""
+    while cause is not None and not reason:
+        reason = (cause.strerror or "") if isinstance(cause, OSError) else ""
+        cause = cause.__cause__ or cause.__context__
+    return ProviderConnectionError(f"{type(error).__name__} at {host}{f': {reason}' if reason else ''}")
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment (HTTPS_PROXY, NO_PROXY ...) names for an address."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    return getproxies_environment().get(parts.scheme)

@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
+from urllib.parse import quote, urlsplit
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
 from llm_tester.errors import (
@@ -104,9 +105,24 @@ class HTTPProvider(BaseLLM):
         if not base.startswith(("http://", "https://")):
             raise ConfigurationError(f'the base_url of {self.name} is no http address: "{base}"')
         separator = "&" if "?" in path else "?"
-        auth = self.config.auth
-        query = f"{separator}{auth.name}={self.key()}" if auth.kind == "query" and self.config.env_key else ""
+        query = (
+            f"{separator}{quote(self.config.auth.name)}={quote(self.key(), safe='')}" if self._key_in_address else ""
+        )
         return f"{base.rstrip('/')}/{path}{query}"
+
+    @property
+    def _key_in_address(self) -> bool:
+        return self.config.auth.kind == "query" and bool(self.config.env_key)
+
+    @property
+    def host(self) -> str:
+        """The host that its calls go to, with the variables in base_url filled in."""
+        return urlsplit(self.url("")).netloc.rpartition("@")[2]
+
+    def prepare(self, model_name: str) -> None:
+        """Check model, key and address before the first call."""
+        super().prepare(model_name)
+        self.url("")
 
     def headers(self, request: Request) -> dict[str, str]:
         """Content type, key, the configured extra headers, and the call's id for the provider's log."""
@@ -133,7 +149,8 @@ class HTTPProvider(BaseLLM):
 
     def not_applied(self, request: Request) -> tuple[str, ...]:
         """What was dropped or renamed."""
-        return adjusted(request.parameters, self.model_entry(request.model))[1]
+        changes = adjusted(request.parameters, self.model_entry(request.model))[1]
+        return (*changes, "files") if request.files else changes
 
     # --- what answers are read with
 

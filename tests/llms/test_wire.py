@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import anthropic
 import openai
@@ -33,7 +35,7 @@ from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.exchange import CallPolicy, exchange
 from llm_tester.llms.flow import Session, adrive, drive
 from llm_tester.llms.retry import RetryPolicy
-from llm_tester.llms.transport import HTTPTransport, Reply
+from llm_tester.llms.transport import HTTPTransport, Reply, proxy_for
 from llm_tester.llms.wire import HTTPProvider
 from llm_tester.records import Message, Request, Response, TLSConfig, chat
 from llm_tester.testing import LoopbackServer, Play, ToolCall
@@ -421,3 +423,48 @@ def test_many_calls_share_a_loop_s_session_and_it_can_be_closed() -> None:
     with LoopbackServer() as server:
         assert asyncio.run(work(provider("openai", server.url))) == 1
         assert server.count == 100
+
+
+def test_a_key_in_the_address_is_whole_and_in_no_message(ask: Ask) -> None:
+    secret = "a+b&c=d#e%/"  # noqa: S105 - made up
+    with LoopbackServer() as server:
+        asked = provider("openai", server.url, auth={"kind": "query", "name": "key"})
+        asked.environment = {"P_API_KEY": secret}
+        ask(asked)
+        assert parse_qs(server.received[0].query) == {"key": [secret]}
+    with pytest.raises(ProviderConnectionError) as caught:
+        ask(asked)
+    assert "key=" not in caught.value.message
+    assert "127.0.0.1" in caught.value.message
+
+
+def test_a_login_in_netrc_does_not_replace_the_key(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with LoopbackServer() as server:
+        ask(provider("openai", server.url))
+        assert server.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_proxy_of_the_environment_is_used(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LoopbackServer(Play("through the proxy")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        asked = provider("openai", "http://models.invalid")
+        assert ask(asked).text == "through the proxy"
+        monkeypatch.setenv("no_proxy", "models.invalid")
+        assert proxy_for("http://models.invalid/v1") is None
+
+
+def test_files_that_are_not_sent_are_named(ask: Ask) -> None:
+    with LoopbackServer() as server:
+        assert ask(provider("openai", server.url), files=("a.png",)).not_applied == ("files",)
+
+
+def test_model_key_and_address_are_checked_before_the_first_call() -> None:
+    asked = provider("openai", "", base_url="https://${ENDPOINT}/v1")
+    with pytest.raises(MissingKeyError, match="ENDPOINT"):
+        asked.prepare("m")
+    asked.environment = {"P_API_KEY": KEY, "ENDPOINT": "models.example"}
+    asked.prepare("m")
+    assert asked.host == "models.example"
