@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import sqlite3
 import threading
 import time
@@ -40,6 +41,7 @@ class Store:
             except BaseException:
                 self._connection.close()
                 raise
+        self._inode = path.stat().st_ino
         self._writer = threading.Thread(target=self._write, name=f"writer of {path.name}", daemon=True)
         self._writer.start()
 
@@ -62,6 +64,14 @@ class Store:
             # Not `yield from`: a cursor of a store that was closed meanwhile cannot be closed once more.
             for row in self._reader().execute(sql, parameters):  # noqa: UP028
                 yield row
+
+    def check_in_place(self) -> None:
+        """Raise LedgerError when the file was moved or removed since it was opened: what is written then is lost."""
+        if not self.path.exists() or self.path.stat().st_ino != self._inode:
+            raise LedgerError(
+                f"{self.path}: the file was removed or replaced while it was written to",
+                hint="What was answered since is lost with it; run again.",
+            )
 
     def close(self) -> None:
         """Write what was submitted, then let go of the file."""
@@ -151,8 +161,10 @@ class Store:
 
     def _error(self, error: Exception) -> LedgerError:
         hint = "Check that the disk has room and that the folder may be written."
-        if isinstance(error, sqlite3.DatabaseError) and "not a database" in str(error):
-            hint = "This file is not one of ours; move it away."
+        if isinstance(error, sqlite3.DatabaseError) and re.search(
+            "not a database|malformed|no such (table|col)", str(error)
+        ):
+            hint = "This file is damaged, or not one of ours: restore it, or move it away."
         elif "locked" in str(error):
             hint = f"Another process has been writing to it for more than {self._busy_seconds:g} s; try again."
         return LedgerError(f"{self.path}: {error}", hint=hint)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from llm_tester.config import Workspace
+from llm_tester.errors import ConfigurationError
 from llm_tester.evals.ledger import Ledger
 
 WorkspaceOption = Annotated[
@@ -33,7 +34,11 @@ def err() -> Console:
 
 def workspace(named: str | None) -> Workspace:
     """The workspace that a command works in."""
-    return Workspace.find(Path.cwd(), os.environ, named)
+    try:
+        current = Path.cwd()
+    except FileNotFoundError:
+        raise ConfigurationError("the current folder is no longer there", hint="Go to another one.") from None
+    return Workspace.find(current, os.environ, named)
 
 
 def ledger(named: str | None) -> Ledger:

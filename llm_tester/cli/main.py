@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
-from typing import Annotated, Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 import typer.core
@@ -13,7 +15,7 @@ import typer.core
 from llm_tester.errors import LLMTesterError
 from llm_tester.version import __version__
 
-EXIT_USAGE = 2
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 class Entry(NamedTuple):
@@ -87,6 +89,9 @@ def program(
 
 def main() -> None:
     """Run the program; every error of ours becomes one message and an exit code."""
+    # A stream that was closed by the caller is None, and nothing that is printed may end a run for that.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Not every terminal and pipe takes UTF-8; a sign that it has no code for is no reason to end.
@@ -96,6 +101,13 @@ def main() -> None:
     except LLMTesterError as error:
         print_error(error)
         sys.exit(EXIT_USAGE)
+    except OSError as error:
+        print_error(LLMTesterError(f"{error.strerror or error}", hint="Check the disk, and where the output goes."))
+        sys.exit(EXIT_FAILED)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def print_error(error: LLMTesterError) -> None:

@@ -18,7 +18,7 @@ from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
 from llm_tester.reporting.report import Report
 from llm_tester.reporting.tables import leaderboard, live, safe
-from llm_tester.reporting.text import counted
+from llm_tester.reporting.text import counted, one_line
 
 EVERY = 15.0
 
@@ -83,6 +83,8 @@ def closing(console: Console, report: Report, path: Path, root: Path) -> None:
     """The leaderboard, and what to type next."""
     console.print()
     console.print(leaderboard(report))
+    for (entrant, error), count in list(report.errors.items())[:3]:
+        console.print(Text(one_line(f"{count} x {entrant}: {error}", 400), style="red"))
     console.print()
     console.print(Text.assemble(("Report  ", "dim"), str(path)), soft_wrap=True)
     for number, (command, why) in enumerate(_next(report)):

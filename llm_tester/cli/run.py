@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from decimal import Decimal
 from typing import Annotated
 
@@ -48,7 +50,8 @@ def run(
     here.require_root()
     registry = ProviderRegistry(here)
     options = RunOptions(tasks or (), model or (), limit, max_connections, name)
-    prepared = prepare(here, registry, options)
+    with quiet(as_json):
+        prepared = prepare(here, registry, options)
     if not yes and not as_json:
         _ask(prepared)
     execution = prepared.start()
@@ -62,8 +65,15 @@ def _ask(prepared: PreparedRun) -> None:
     most = prepared.at_most()
     if most is not None and most <= ASK_ABOVE:
         return
-    bound = "an amount that no price list bounds" if most is None else f"up to {dollars(most)}"
+    bound = f"an amount that nothing bounds, as {prepared.unbounded()}" if most is None else f"up to {dollars(most)}"
     typer.confirm(f"{counted(prepared.calls, 'call')} can cost {bound}. Go on?", abort=True)
+
+
+@contextmanager
+def quiet(as_json: bool) -> Iterator[None]:
+    """With JSON on standard output, what a provider's own code prints goes to standard error."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
 
 
 def carry_out(
@@ -78,12 +88,12 @@ def carry_out(
     screen = err() if as_json else out()
     broken = {name: found.problem.message for name, found in registry.discovered().items() if found.problem}
     with execution.ledger as ledger:
-        header(screen, execution, broken)
         try:
-            with watching(screen, execution):
+            header(screen, execution, broken)
+            with quiet(as_json), watching(screen, execution):
                 execution.go()
-        except LLMTesterError as error:
-            print_error(error)
+        except (LLMTesterError, OSError) as error:
+            print_error(error if isinstance(error, LLMTesterError) else LLMTesterError(f"cannot go on: {error}"))
             sys.stderr.write(f"  The run can go on: llm-tester resume {execution.run.id}\n")
             return INCOMPLETE
         report = build_report(ledger, execution.run)

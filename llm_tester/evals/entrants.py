@@ -63,6 +63,10 @@ def make_entrants(wanted: Iterable[str | EntrantConfig], providers: Iterable[str
 
 
 def _entrant(entry: str | EntrantConfig, providers: list[str]) -> Entrant:
+    if entry == "":
+        raise ConfigurationError(
+            "a model's name is empty: expected provider:model", hint="Is a shell variable not set?"
+        )
     config = EntrantConfig(model=entry) if isinstance(entry, str) else entry
     provider, model = split_model(config.model, providers)
     name = config.name or f"{provider}:{model}"

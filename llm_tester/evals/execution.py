@@ -148,6 +148,11 @@ class PreparedRun:
                     total += bound
         return total
 
+    def unbounded(self) -> str:
+        """Why nothing bounds what the run can cost."""
+        unpriced = [entry.entrant.name for entry in self.entrants if not entry.simulated and not entry.rates.known]
+        return f"{', '.join(unpriced)} has no price" if unpriced else "no max_tokens is set or a price is missing"
+
     def start(self) -> Execution:
         """Freeze the plan in the ledger."""
         workspace, options = self.workspace, self.options
@@ -257,6 +262,8 @@ def _connections(workspace: Workspace, given: int | None) -> int | None:
 def _check_name(workspace: Workspace, name: str | None) -> None:
     if name in ("", "last"):
         raise ConfigurationError(f'a run cannot be named "{name}"', hint="`last` means the newest run. Choose another.")
+    if name is not None and not (name.isprintable() and len(name) <= 100):
+        raise ConfigurationError("--name: at most 100 printable characters", hint="Choose a shorter, plain name.")
     if name is None or not workspace.ledger_path.is_file():
         return
     with Ledger(workspace.ledger_path) as ledger:

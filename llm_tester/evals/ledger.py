@@ -79,6 +79,10 @@ class Ledger:
     @classmethod
     def existing(cls, path: Path) -> Ledger:
         """The ledger at `path`; raises LedgerError where there has been no run yet."""
+        if (path.exists() and not path.is_file()) or (path.parent.exists() and not path.parent.is_dir()):
+            raise LedgerError(
+                f"{path} is not a file", hint="Something else stands in the ledger's place; move it away."
+            )
         if not path.is_file():
             raise LedgerError("there are no runs in this workspace yet", hint="`llm-tester run` makes the first.")
         return cls(path)
@@ -214,7 +218,8 @@ class Ledger:
         )
 
     def end_run(self, run: RunRecord, status: str) -> None:
-        """Close a run with its final status."""
+        """Close a run with its final status; raises LedgerError when the ledger is no longer there."""
+        self.store.check_in_place()
         self.store.write(
             lambda connection: connection.execute(
                 "UPDATE runs SET status = ?, ended_at = ?, owner = NULL, lease_until = NULL WHERE run = ?",

@@ -84,7 +84,8 @@ SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider ||
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call) AS attempts,
-       (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError') AS timeouts,
+       (SELECT count(*) FROM attempts WHERE attempts.call = c.call
+           AND error IN ('ProviderTimeoutError', 'BadResponseError')) AS unpriced,
        (SELECT max(latency_ms) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError')
            AS limit_ms,
        (SELECT error || ': ' || message FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
@@ -128,8 +129,8 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         usage=json.loads(row["usage"]) if row["usage"] else {},
         inconsistent=tuple(json.loads(row["inconsistent"])) if row["inconsistent"] else (),
         cost_usd=from_picodollars(row["known"] or 0) if priced else None,
-        cost_known=not unpriced and not row["timeouts"] and not lost,
-        unknown_calls=lost + bool(unpriced or row["timeouts"]),
+        cost_known=not unpriced and not row["unpriced"] and not lost,
+        unknown_calls=lost + bool(unpriced or row["unpriced"]),
         simulated=bool(row["simulated"]),
         not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],

@@ -63,7 +63,7 @@ def _writing(folder: Path) -> Iterator[None]:
 def make_task(name: str, workspace: Workspace) -> Path:
     """Make a small task in the workspace that passes its check as it stands, and return its folder."""
     folder = workspace.require_root() / "tasks" / name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ConfigurationError(
             f'"{name}" cannot be a task\'s name', hint="Use letters, digits, dot, dash, underscore."
         )

@@ -161,7 +161,8 @@ SELECT c.call, date(c.claimed_at, 'unixepoch') AS day, coalesce(c.project, r.pro
            (SELECT outcome FROM scores WHERE scores.call = c.call ORDER BY version DESC LIMIT 1), 'unscored')
        END AS outcome,
        c.state = 'unknown' OR coalesce(a.cost_complete, 1) = 0 OR EXISTS (
-           SELECT 1 FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError') AS is_unknown
+           SELECT 1 FROM attempts WHERE attempts.call = c.call
+               AND error IN ('ProviderTimeoutError', 'BadResponseError')) AS is_unknown
 FROM calls c
 JOIN runs r ON r.run = c.run
 JOIN entrants e ON e.entrant = c.entrant AND e.simulated = 0

@@ -32,6 +32,7 @@ class Standing:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     usage: Counter[str] = field(default_factory=Counter)
     violations: int = 0
+    inconsistent: int = 0
     not_applied: set[str] = field(default_factory=set)
     retries: int = 0
     cost_known: Decimal = Decimal(0)
@@ -47,6 +48,7 @@ class Standing:
         self.outcomes[result.outcome] += 1
         self.usage.update(result.usage)
         self.violations += bool(result.violations)
+        self.inconsistent += bool(result.inconsistent)
         self.not_applied.update(result.not_applied)
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls

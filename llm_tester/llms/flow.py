@@ -273,7 +273,9 @@ def _answer_of(function: Callable[..., Any], *arguments: Any) -> Any:
 async def _aanswer_of(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
     try:
         return await function(*arguments)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as _answer_of
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as _answer_of; raised, it would end the loop
         return error
 
 
@@ -287,10 +289,15 @@ def _answer_on_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 async def _in_time(running: Awaitable[Any], effect: Call) -> Any:
+    """The answer within the deadline; a cancellation that the provider's own code raises is a failure, not ours."""
+    task = asyncio.ensure_future(running)
     try:
-        return await asyncio.wait_for(running, effect.timeout)
-    except TimeoutError:
+        done, _ = await asyncio.wait({task}, timeout=effect.timeout)
+    finally:
+        task.cancel()
+    if not done:
         return _timed_out(effect)
+    return ProviderError("the provider's code raised asyncio.CancelledError") if task.cancelled() else task.result()
 
 
 def _timed_out(effect: Call) -> ProviderError:

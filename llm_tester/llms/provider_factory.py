@@ -74,7 +74,10 @@ def load_provider_config(folder: Path) -> ProviderConfig:
 def _inside(entry: ModelEntry, folder: Path, file: Path) -> ModelEntry:
     if entry.answers is None:
         return entry
-    path = (folder / entry.answers).resolve()
+    try:
+        path = (folder / entry.answers).resolve()
+    except (OSError, RuntimeError):
+        raise ConfigurationError(f'{file}: the answers of "{entry.name}" are a link that leads nowhere') from None
     if not path.is_relative_to(folder.resolve()):
         raise ConfigurationError(
             f'{file}: the answers of "{entry.name}" lie outside the provider\'s folder: {entry.answers}',

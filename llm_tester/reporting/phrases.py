@@ -71,6 +71,9 @@ def verdict_text(task: TaskReport) -> str:
     cost = "cost unknown" if best.cost_usd is None else cost_text(best)
     if not (found.sure_over or found.unsure_over):
         return f"{found.best} scores {score_text(best)} ({cost}); there is nothing to compare it with."
+    scored = [standing for standing in task.standings if standing.scored]
+    if all(standing.score == best.score for standing in scored):
+        return f"{_listed([standing.entrant for standing in scored], 'and')} all score {score_text(best)}."
     text = f"{found.best} scores best ({score_text(best)}, {cost})"
     if found.unsure_over:
         cheapest = _cheapest([s for s in task.standings if s.entrant in found.unsure_over])
@@ -87,8 +90,8 @@ def _cheapest(candidates: Sequence[Standing]) -> Standing | None:
     return min(priced, key=lambda standing: standing.cost_usd or Decimal(0), default=None)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def _listed(names: Sequence[str], word: str = "or") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def notes(report: Report) -> list[str]:
@@ -116,6 +119,8 @@ def notes(report: Report) -> list[str]:
     if any(standing.unknown_calls for standing in report.standings):
         calls = sum(standing.unknown_calls for standing in report.standings)
         found.append(f"The cost of {counted(calls, 'call')} is unknown; sums hold what is known.")
+    if odd := sum(standing.inconsistent for standing in report.standings):
+        found.append(f"{counted(odd, 'answer')} reported token counts that cannot be; their cost is unknown.")
     return found
 
 

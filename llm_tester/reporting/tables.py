@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +28,8 @@ from llm_tester.reporting.phrases import (
 from llm_tester.reporting.report import Report, TaskReport
 from llm_tester.reporting.text import dollars, one_line, printable, share
 
+HEADS = ("Entrant", "Score", "95 % interval", "Outcomes", "Tokens", "Cost", "p50 / p95", "Scored")
+SHORTEST_NAME = 14
 STYLES = {
     Outcome.CORRECT: "green",
     Outcome.PARTIAL: "yellow",
@@ -45,27 +47,57 @@ def leaderboard(report: Report) -> RenderableType:
     """The standings of every task with a sentence on who is best, then what to know beside them."""
     parts: list[RenderableType] = []
     for task in report.tasks:
-        parts += [_standings(task), safe(verdict_text(task)), Text("")]
+        parts += [Standings(task), safe(verdict_text(task)), Text("")]
     parts += [Text(note, style="dim") for note in notes(report)]
     return Group(*parts)
 
 
-def _standings(task: TaskReport) -> Table:
-    simulated = bool(task.standings) and all(standing.simulated for standing in task.standings)
-    title = f"{task.record.name}{'  (simulated)' if simulated else ''}"
+class Standings:
+    """The standings of a task: a table where there is room for one, else a block per entrant; no figure is cut."""
+
+    def __init__(self, task: TaskReport) -> None:
+        self._task = task
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        all_simulated = all(standing.simulated for standing in self._task.standings)
+        rows = [_cells(standing, mark=standing.simulated and not all_simulated) for standing in self._task.standings]
+        title = f"{self._task.record.name}{'  (simulated)' if rows and all_simulated else ''}"
+        longest = max((row[0].cell_len for row in rows), default=0)
+        # Rich cuts columns off when they do not fit, so room is made where a text can be folded: at the names.
+        room = options.max_width - _width_of([row[1:] for row in rows])
+        if room >= min(longest, SHORTEST_NAME):
+            yield _standings(title, rows, min(longest, room))
+        else:
+            yield from _blocks(title, rows)
+
+
+def _width_of(rows: Sequence[Sequence[Text]]) -> int:
+    """The width of all columns but the names', with the gaps between them."""
+    widths = [max(map(len, head.split("\n"))) for head in HEADS[1:]]
+    for row in rows:
+        cells = (max((len(line) for line in cell.plain.split("\n")), default=0) for cell in row)
+        widths = [max(pair) for pair in zip(widths, cells, strict=True)]
+    return sum(widths) + 2 * len(HEADS)
+
+
+def _standings(title: str, rows: Iterable[Sequence[Text]], name_width: int) -> Table:
     table = _table(title)
-    longest = max((len(standing.entrant) for standing in task.standings), default=12)
-    table.add_column("Entrant", overflow="fold", min_width=min(longest, 26))
-    table.add_column("Score", justify="right", no_wrap=True)
-    table.add_column("95 % interval", no_wrap=True)
-    table.add_column("Outcomes")
-    table.add_column("Tokens", justify="right")
-    table.add_column("Cost", justify="right", no_wrap=True)
-    table.add_column("p50 / p95", justify="right")
-    table.add_column("Scored", justify="right", no_wrap=True)
-    for standing in task.standings:
-        table.add_row(*_cells(standing, mark=standing.simulated and not simulated))
+    table.add_column(HEADS[0], overflow="fold", width=name_width)
+    for head in HEADS[1:]:
+        table.add_column(head, justify="left" if head in ("95 % interval", "Outcomes") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def _blocks(title: str, rows: Iterable[Sequence[Text]]) -> Iterator[Text]:
+    yield Text(title, style="bold")
+    for name, score, interval, outcomes, tokens, cost, latency, scored in rows:
+        yield Text("\n") + name
+        yield Text(f"  score {score} ({interval}), scored {scored}")
+        yield Text(f"  {' '.join(outcomes.plain.split())}")
+        yield Text(f"  tokens {tokens}, cost {cost}, latency {latency}")
+    yield Text("")
 
 
 def _cells(standing: Standing, *, mark: bool) -> list[Text]:
@@ -97,7 +129,14 @@ def packed(parts: Iterable[str], width: int) -> str:
 
 def compact(*counts: int) -> str:
     """Token counts in a few characters, such as 8.0k/312."""
-    return "/".join(f"{count / 1000:,.1f}k" if count >= 1000 else str(count) for count in counts)
+    return "/".join(_short(count) for count in counts)
+
+
+def _short(count: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{letter}" if count < 1000 * size else f"{count / size:.0e}{letter}"
+    return str(count)
 
 
 def live(lanes: Iterable[LaneProgress], elapsed: float) -> Table:
@@ -138,7 +177,7 @@ def wrong_answers(rows: Iterable[Result]) -> Table:
     table.add_column("Expected", ratio=2)
     table.add_column("Answer, or what went wrong", ratio=3)
     for row in rows:
-        told = row.error or row.answer or ""
+        told = "; ".join(part for part in (wrong_leaves(row), row.error or row.answer or "") if part)
         table.add_row(
             safe(row.sample_id),
             safe(row.entrant),
@@ -163,9 +202,14 @@ def sample(rows: Sequence[Result], prompts: Mapping[str, str]) -> RenderableType
         ended = printable(f"\n{row.entrant}: {row.outcome.value}{score}")
         parts.append(Text(ended, style=STYLES.get(row.outcome, "bold")))
         parts.append(safe(row.error or row.answer or ""))
-        wrong = [f"{path or '(the whole)'} {state}" for path, state in (row.fields or {}).items() if state != "correct"]
-        parts += [safe(line) for line in (row.note, "; ".join(wrong), *row.violations) if line]
+        parts += [safe(line) for line in (row.note, wrong_leaves(row), *row.violations) if line]
     return Group(*parts)
+
+
+def wrong_leaves(row: Result) -> str:
+    """The leaves of a structured answer that are not right, such as "total wrong; tax missing"."""
+    found = (row.fields or {}).items()
+    return "; ".join(f"{path or '(the whole)'} {state}" for path, state in found if state != "correct")
 
 
 def plain(value: Any) -> str:

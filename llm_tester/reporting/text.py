@@ -37,8 +37,8 @@ def csv_cell(text: str) -> str:
 
     The csv module of Python 3.11 leaves a lone carriage return unquoted, and readers end the row there.
     """
-    plain = re.sub(r"\r\n?", "\n", text)
-    return f"'{plain}" if text.startswith(_FORMULA) else plain
+    plain = printable(re.sub(r"\r\n?", "\n", text))
+    return f"'{plain}" if text.startswith(_FORMULA) or plain.startswith(_FORMULA) else plain
 
 
 def dollars(usd: Decimal | None) -> str:
