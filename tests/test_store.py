@@ -343,7 +343,7 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
     path.write_text("these are somebody's notes, long enough to be taken for a header" * 9)
     with pytest.raises(LedgerError, match="not a database") as caught:
         Store(path, SCHEMA)
-    assert caught.value.hint == "This file is not one of ours; move it away."
+    assert caught.value.hint == "This file is damaged, or not one of ours: restore it, or move it away."
     assert path.read_text().startswith("these are somebody's notes")
 
 

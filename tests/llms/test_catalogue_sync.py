@@ -1,35 +1,24 @@
-"""Catalogues remade from genai-prices and LiteLLM's map, on small data made here, and `models` and `prices`."""
+"""Catalogues remade from genai-prices and LiteLLM's map, on small data made here."""
 
 from __future__ import annotations
 
-import io
-import json
-import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from genai_prices.types import (
-    ClauseEquals,
-    ClauseOr,
     ClauseStartsWith,
     ConditionalPrice,
     ModelInfo,
     ModelPrice,
     Provider,
-    StartDateConstraint,
     Tier,
     TieredPrices,
-    TimeOfDateConstraint,
 )
 
 from llm_tester.catalogue import ModelEntry, PriceTier, ProviderConfig
-from llm_tester.cli.main import COMMANDS, Entry, main
 from llm_tester.cli.models import layout
-from llm_tester.config import Workspace
 from llm_tester.cost_manager import rates_of
 from llm_tester.errors import ConfigurationError
 from llm_tester.llms.catalogue_sync import (
@@ -44,10 +33,8 @@ from llm_tester.llms.catalogue_sync import (
     price_date,
     read_limits,
 )
-from llm_tester.llms.provider_factory import discover
+from tests.llms.catalogue_data import TODAY, D, acme, at_times, from_day, listed, model, per_token, planned
 
-TODAY = date(2026, 11, 21)
-D = Decimal
 LIMITS = {
     "sample_spec": {"litellm_provider": "one of ..."},
     "acme": {
@@ -61,35 +48,6 @@ LIMITS = {
     "acme/small": {"litellm_provider": "acme", "max_input_tokens": 2000, "max_output_tokens": 500},
     "old": {"litellm_provider": "somebody else", "max_input_tokens": 7},
 }
-
-
-def model(name: str, prices: ModelPrice | list[ConditionalPrice], *aliases: str) -> ModelInfo:
-    names = [ClauseEquals(alias) for alias in (name, *aliases)]
-    return ModelInfo(id=name, match=ClauseOr(names), prices=prices)  # type: ignore[arg-type]
-
-
-def per_token(cost_input: str, cost_output: str, **more: Any) -> ModelPrice:
-    return ModelPrice(input_mtok=D(cost_input), output_mtok=D(cost_output), **more)
-
-
-def from_day(year: int, month: int, day: int, prices: ModelPrice) -> ConditionalPrice:
-    return ConditionalPrice(StartDateConstraint(date(year, month, day)), prices=prices)
-
-
-def at_times(start: time, end: time, prices: ModelPrice) -> ConditionalPrice:
-    return ConditionalPrice(TimeOfDateConstraint(start, end), prices=prices)
-
-
-def acme(*models: ModelInfo, **more: Any) -> Provider:
-    return Provider(id="acme", name="Acme", api_pattern=r"https://api\.acme\.example", models=list(models), **more)
-
-
-def listed(*entries: dict[str, Any]) -> ProviderConfig:
-    return ProviderConfig.model_validate({"name": "acme", "api": "openai", "llm_models": entries})
-
-
-def planned(*models: ModelInfo, config: ProviderConfig | None = None, today: date = TODAY, **more: Any) -> SyncPlan:
-    return plan_sync(config or listed(), "acme", today, providers=[acme(*models)], **more)
 
 
 def only(plan: SyncPlan) -> ModelEntry:
@@ -403,239 +361,3 @@ def test_other_folders_are_overridden_in_the_workspace() -> None:
         ],
     }  # fmt: skip
     assert apply_to_workspace(planned(model("n", per_token("4", "5"))), {})["providers"]["acme"]["llm_models"]
-
-
-# --- the layout
-
-
-def test_files_stay_readable() -> None:
-    plan = planned(model("m", per_token("1", "2")), model("a-model-of-a-very-long-name" * 3, per_token("3", "4.5")))
-    content = {"name": "acme", "api": "openai", "usage": {"paths": {}}, "timeout": D("60.0"), "headers": {}}
-    assert layout(apply(plan, content)) == (
-        "{\n"
-        '  "name": "acme",\n'
-        '  "api": "openai",\n'
-        '  "usage": {"paths": {}},\n'
-        '  "timeout": 60.0,\n'
-        '  "headers": {},\n'
-        '  "llm_models": [\n'
-        '    {"name": "m", "cost_input": 1, "cost_output": 2, "priced_on": "2026-11-21"},\n'
-        f'    {{"name": "{"a-model-of-a-very-long-name" * 3}", "cost_input": 3,\n'
-        '     "cost_output": 4.5, "priced_on": "2026-11-21"}\n'
-        "  ]\n"
-        "}"
-    )
-    assert layout({}) == "{}"
-    assert layout({"llm_models": [], "x": ["long" * 30, "ä"]}) == (
-        '{\n  "llm_models": [],\n  "x": [\n    "' + "long" * 30 + '",\n    "ä"\n  ]\n}'
-    )
-
-
-def test_long_prices_stand_below_each_other() -> None:
-    spans = [at_times(time(hour), time(hour + 1), per_token("1", "2", cache_read_mtok=D("0.5"))) for hour in (1, 5, 9)]
-    text = layout(apply(planned(model("m", [ConditionalPrice(prices=per_token("1", "2")), *spans])), {}))
-    lines = [line for line in text.splitlines() if '"from_utc"' in line]
-    assert len(lines) == 3
-    assert len({line.index('{"from_utc"') for line in lines}) == 1
-    assert ProviderConfig.model_validate({"name": "acme", **json.loads(text)}).model("m")
-
-
-# --- the commands
-
-
-class Terminal(io.StringIO):
-    """Standard input as a person would type it."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-Program = Callable[..., tuple[int, str, str]]
-BIG = per_token("2", "8", cache_read_mtok=D("0.5"))
-
-
-@pytest.fixture
-def program(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
-    """The program in the workspace, with genai-prices' data made here; returns exit code, output and errors."""
-    models = [model("big", BIG), model("small", per_token("0.1", "0.4")), model("voice", ModelPrice(audio_hours=D(3)))]
-    monkeypatch.setattr("genai_prices.data.providers", [acme(*models)])
-    monkeypatch.setitem(COMMANDS, "models", Entry("models", ""))
-    monkeypatch.setitem(COMMANDS, "prices", Entry("prices", ""))
-    monkeypatch.chdir(workspace)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["llm-tester", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return ended.value.code if isinstance(ended.value.code, int) else 0, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
-def own(add_provider: Callable[..., Path]) -> Path:
-    """The config.json of a provider of the workspace's own."""
-    models = [{"name": "big", "default": True, "cost_input": 3, "cost_output": 8}, {"name": "x", "cost_input": 1}]
-    return add_provider("acme", api="openai", base_url="https://api.acme.example/v1", llm_models=models) / "config.json"
-
-
-def test_sync_writes_into_the_workspace_s_own_folder(program: Program, own: Path, workspace: Path) -> None:
-    code, out, _ = program("models", "sync", "acme", "--all", "--yes")
-    assert code == 0
-    flat = " ".join(out.split())
-    assert "big cost_input 3 2" in flat
-    assert "big cost_cached_input – 0.5" in flat
-    assert "small 0.1 0.4" in flat
-    assert "Not in genai-prices: x" in out
-    assert "Not expressed: no price per token, only audio_hours: voice" in out
-    assert out.endswith(f"wrote {own}\n")
-    config = ProviderConfig.model_validate_json(own.read_text())
-    assert [(entry.name, entry.cost_input) for entry in config.llm_models] == [
-        ("big", 2),
-        ("x", 1),
-        ("small", D("0.1")),
-    ]
-    assert config.default_model == "big"
-    assert (workspace / "config.json").read_text() == "{}"
-    assert list(own.parent.iterdir()) == [own]
-    before = own.read_bytes()
-    code, out, _ = program("models", "sync", "acme", "--all", "acme", "--yes")
-    assert (code, own.read_bytes()) == (0, before)
-    assert "wrote" not in out
-    assert program("models", "sync", "acme", "--all", "--yes", "--prune")[0] == 0
-    assert ProviderConfig.model_validate_json(own.read_text()).model("x") is None
-    assert program("models", "sync", "acme", "--all", "--yes")[1] == "acme: as in genai-prices\n"
-
-
-def test_sync_can_leave_the_choice_of_models_alone(program: Program, own: Path) -> None:
-    code, out, _ = program("models", "sync", "acme", "--yes")
-    assert code == 0
-    assert "voice" not in out
-    assert [entry["name"] for entry in json.loads(own.read_text())["llm_models"]] == ["big", "x"]
-
-
-def test_the_workspace_s_words_do_not_get_into_the_folder(program: Program, own: Path, workspace: Path) -> None:
-    settings = {"providers": {"acme": {"llm_models": [{"name": "big", "max_input_tokens": 77}]}}}
-    (workspace / "config.json").write_text(json.dumps(settings))
-    assert program("models", "sync", "acme", "--all", "--yes")[0] == 0
-    assert "77" not in own.read_text()
-
-
-def test_nothing_is_written_unasked(program: Program, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = own.read_bytes()
-    code, out, err = program("models", "sync", "acme", "--all")
-    assert (code, err) == (1, "Nothing was written; --yes writes without asking.\n")
-    assert "cost_input" in out
-    monkeypatch.setattr("llm_tester.cli.models.sys.stdout.isatty", lambda: True)
-    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
-    assert program("models", "sync", "acme", "--all")[0] == 1
-    assert own.read_bytes() == before
-    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
-    code, out, _ = program("models", "sync", "acme", "--all")
-    assert (code, f"Write {own}?" in out) == (0, True)
-    assert own.read_bytes() != before
-
-
-def test_an_installed_folder_is_never_written_into(
-    program: Program, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "installed" / "acme"
-    folder.mkdir(parents=True)
-    listing = {"name": "acme", "api": "openai", "llm_models": [{"name": "big", "cost_input": 3}, {"name": "x"}]}
-    (folder / "config.json").write_text(json.dumps(listing))
-    monkeypatch.setattr("llm_tester.llms.provider_factory.builtin_folder", lambda name: tmp_path / "installed")
-    (workspace / "config.json").write_text('{"run": {"seed": 3}, "providers": {"acme": {"timeout": 60.0}}}')
-    code, out, _ = program("models", "sync", "acme", "--all", "--yes")
-    assert code == 0
-    assert out.endswith(f"wrote {workspace / 'config.json'}\n")
-    assert json.loads((folder / "config.json").read_text()) == listing
-    text = (workspace / "config.json").read_text()
-    assert '"timeout": 60.0' in text
-    assert '\n        {"name": "small", "cost_input": 0.1, "cost_output": 0.4, "priced_on": "' in text
-    config = discover(Workspace.open(workspace))["acme"].config
-    assert config is not None
-    assert [(entry.name, entry.cost_input) for entry in config.llm_models] == [
-        ("big", 2),
-        ("x", None),
-        ("small", D("0.1")),
-    ]
-    assert program("models", "sync", "acme", "--all")[0] == 0
-
-
-def test_limits_are_read_from_the_file_that_is_named(program: Program, own: Path, tmp_path: Path) -> None:
-    file = tmp_path / "map.json"
-    file.write_text(json.dumps({"acme/big": {"litellm_provider": "acme", "max_input_tokens": 4096}}))
-    assert program("models", "sync", "acme", "--all", "--yes", "--limits", str(file))[0] == 0
-    assert json.loads(own.read_text())["llm_models"][0]["max_input_tokens"] == 4096
-    assert program("models", "sync", "acme", "--all", "--yes")[0] == 0
-    assert json.loads(own.read_text())["llm_models"][0]["max_input_tokens"] == 4096
-
-
-def test_mistakes_end_with_one_clear_error(
-    program: Program, own: Path, workspace: Path, add_provider: Callable[..., Path], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    add_provider("local", api="openai", base_url="http://127.0.0.1:1/v1")
-    add_provider("broken", api="nope")
-    assert 'genai-prices has no prices for "local"' in program("models", "sync", "local")[2]
-    assert "Did you mean acme?" in program("models", "sync", "acmee")[2]
-    assert 'there is no built-in "nope"' in program("prices", "check", "broken")[2]
-    assert (
-        "is not LiteLLM's model map"
-        in program("models", "sync", "acme", "--all", "--limits", str(workspace / "config.json"))[2]
-    )
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr("llm_tester.llms.provider_factory.builtin_folder", lambda name: workspace / "providers")
-    code, _, err = program("models", "sync", "acme", "--all", "--yes")
-    assert code == 2
-    assert "this is not a workspace" in err
-
-
-def test_models_are_listed_with_prices_and_limits(program: Program, own: Path, workspace: Path) -> None:
-    tiers = [{"above": 10, "cost_input": 4}]
-    row = {
-        "name": "big",
-        "cost_cached_input": 0.25,
-        "tiers": tiers,
-        "max_input_tokens": 128000,
-        "priced_on": "2026-11-09",
-    }
-    (workspace / "config.json").write_text(json.dumps({"providers": {"acme": {"llm_models": [row]}}}))
-    code, out, _ = program("models", "list", "acme")
-    assert code == 0
-    lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert "acme:big * 3+ 0.25+ 8+ 128,000 – 2026-11-09" in lines
-    assert "acme:x 1 – – – – –" in lines
-    code, out, _ = program("models", "list", "--json")
-    rows = [entry for entry in json.loads(out) if entry["provider"] == "acme"]
-    assert rows[0] == {
-        "provider": "acme", "default": True, "cost_input": 3, "cost_output": 8, **row
-    }  # fmt: skip
-    assert program("models", "list", "acme", "--json")[1] == json.dumps(rows, indent=2) + "\n"
-    assert "Did you mean acme?" in program("models", "list", "acmee")[2]
-
-
-def test_a_check_ends_with_1_where_prices_differ(program: Program, own: Path) -> None:
-    code, out, _ = program("prices", "check")
-    assert code == 1
-    flat = " ".join(out.split())
-    assert "big cost_input 3 2" in flat
-    assert "priced_on" not in flat
-    assert "small" not in flat
-    assert program("models", "sync", "acme", "--all", "--yes", "--prune")[0] == 0
-    assert program("prices", "check") == (0, "acme: 2 models as in genai-prices\n", "")
-    assert program("prices", "check", "acme")[0] == 0
-
-
-def test_a_check_tells_prices_that_nobody_confirms(program: Program, own: Path) -> None:
-    content = {"name": "acme", "api": "openai", "llm_models": [{"name": "free"}]}
-    own.write_text(json.dumps(content))
-    assert program("prices", "check", "acme")[0] == 0
-    content["llm_models"] = [{"name": "free"}, {"name": "x", "cost_input": 1}]
-    own.write_text(json.dumps(content))
-    code, out, _ = program("prices", "check", "acme")
-    assert code == 1
-    assert "Priced here, not in genai-prices: x\n" in out

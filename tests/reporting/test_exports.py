@@ -45,7 +45,7 @@ def test_csv_has_a_row_per_sample_and_entrant_and_no_formula(done: Bench) -> Non
     assert list(rows["s1"]) == list(COLUMNS)
     assert sorted(rows) == ["'@s4", "s1", "s2", "s3"]
     assert (rows["s1"]["answer"], rows["s3"]["answer"]) == ("'=HYPERLINK(1)", "'-4")
-    assert rows["s2"]["answer"] == '\x1b]52;c;eA==\x07"quoted", two\nlines\nthree'
+    assert rows["s2"]["answer"] == '"quoted", two\nlines\nthree'
     # Numbers stay numbers: 10 x 1 + 1 x 2 + 1 x 2 millionths.
     assert {key: rows["s1"][key] for key in ("epoch", "score", "tokens_input", "tokens_reasoning", "cost_usd")} == {
         "epoch": "1",

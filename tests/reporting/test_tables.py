@@ -141,6 +141,6 @@ def test_a_cost_of_which_a_part_is_unknown_is_at_least() -> None:
 def test_small_things() -> None:
     assert packed(["26 correct", "2 partial", "11 wrong"], 22) == "26 correct, 2 partial,\n11 wrong"
     assert packed([""], 5) == ""
-    assert compact(7960, 999, 1_234_567) == "8.0k/999/1,234.6k"
+    assert compact(7960, 999, 1_234_567) == "8.0k/999/1.2M"
     assert (plain("text"), plain({"ü": 1}), plain(5)) == ("text", '{"ü": 1}', "5")
     assert "col" in drawn(listing(["col"], [["\x1b[31mcell"]]))

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llm_tester.errors import TaskError
-from llm_tester.evals.samples import Answer, Outcome, Sample, Score, ScoreContext
+from llm_tester.evals.samples import Outcome, ScoreContext
 from llm_tester.evals.scorers import FieldsScorer
 from llm_tester.records import FinishReason
-
-
-def scored_text(
-    gold: Any,
-    text: str,
-    rules: Mapping[str, Any] | None = None,
-    *,
-    context: ScoreContext | None = None,
-    finish: FinishReason | None = "stop",
-) -> Score:
-    scorer = FieldsScorer.model_validate({"fields": rules or {}})
-    return asyncio.run(scorer.score(Sample("s", "", gold), Answer(text, finish), context or ScoreContext()))
-
-
-def scored(gold: Any, answer: Any, rules: Mapping[str, Any] | None = None) -> Score:
-    return scored_text(gold, FieldsScorer().gold_answer(answer), rules)
+from tests.evals.scorers.scoring import scored, scored_text
 
 
 def same(gold: Any, answer: Any, rule: Mapping[str, Any] | None = None) -> bool:
@@ -355,93 +334,3 @@ class TestGolds:
         text = FieldsScorer().gold_answer(gold)
         assert text == '{"ä": 9.00, "b": [1, true, null, 0.5, 1E+2, "x\\"y"]}'
         assert scored_text(gold, text).outcome is Outcome.CORRECT
-
-
-NAMES = st.sampled_from(["a", "b", "c", "d"])
-SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "y", "X ", "1"])
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=12
-)
-OBJECTS = st.dictionaries(NAMES, VALUES, min_size=1)
-
-
-def is_gold(value: Any) -> bool:
-    try:
-        FieldsScorer().check_target(value)
-    except TaskError:
-        return False
-    return True
-
-
-class TestProperties:
-    @settings(deadline=None)
-    @given(OBJECTS.filter(is_gold), st.sampled_from(["matched", "ordered"]))
-    def test_gold_is_right_against_itself(self, gold: Any, kind: str) -> None:
-        score = scored(gold, gold, {name: {"list": kind} for name in "abcd"})
-        assert (score.value, score.outcome) == (1, Outcome.CORRECT)
-
-    @settings(deadline=None)
-    @given(OBJECTS.filter(is_gold), OBJECTS)
-    def test_score_is_within_bounds(self, gold: Any, answer: Any) -> None:
-        score = scored(gold, answer)
-        assert 0 <= score.value <= 1
-        assert score.fields is not None
-        assert (score.value == 1) == all(verdict == "correct" for verdict in score.fields.values())
-
-    @settings(deadline=None)
-    @given(st.lists(VALUES, min_size=1, max_size=6), st.randoms(use_true_random=False))
-    def test_order_matters_only_when_declared(self, gold: list[Any], shuffler: random.Random) -> None:
-        assume(is_gold(gold))
-        answer = shuffler.sample(gold, len(gold))
-        assert scored(gold, answer).value == 1
-        assert scored(gold, answer, {"": {"list": "ordered"}}).value <= 1
-
-    @settings(deadline=None)
-    @given(st.dictionaries(NAMES, st.integers(0, 3), min_size=1), st.dictionaries(NAMES, st.integers(0, 3)), NAMES)
-    def test_an_error_never_pays(self, gold: dict[str, int], answer: dict[str, int], name: str) -> None:
-        before = scored(gold, answer).value
-        assert scored(gold, answer | {name: 99}).value <= before
-        assert scored(gold, answer | {"new": 1}).value <= before
-
-    @settings(deadline=None)
-    @given(
-        st.lists(st.integers(0, 3), min_size=1), st.lists(st.integers(0, 3)), st.sampled_from(["matched", "ordered"])
-    )
-    def test_an_invented_item_never_pays(self, gold: list[int], answer: list[int], kind: str) -> None:
-        rules = {"": {"list": kind}}
-        assert scored(gold, [*answer, 99], rules).value <= scored(gold, answer, rules).value
-
-
-DATA = os.environ.get("LLM_TESTER_TEST_DATA", "")
-
-
-@pytest.mark.skipif(not DATA, reason="LLM_TESTER_TEST_DATA does not name the folder of receipts")
-class TestReceipts:
-    @pytest.fixture
-    def golds(self) -> list[dict[str, str]]:
-        lines = (Path(DATA) / "receipts/samples.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line)["expected"] for line in lines]
-
-    def mean(self, golds: list[dict[str, str]], answers: list[str]) -> float:
-        scorer, context = FieldsScorer(), ScoreContext()
-
-        async def values() -> list[float]:
-            pairs = zip(golds, answers, strict=True)
-            return [(await scorer.score(Sample("s", "", gold), Answer(text), context)).value for gold, text in pairs]
-
-        found = asyncio.run(values())
-        return sum(found) / len(found)
-
-    def test_golds_are_right_against_themselves(self, golds: list[dict[str, str]]) -> None:
-        assert len(golds) == 313
-        assert self.mean(golds, [FieldsScorer().gold_answer(gold) for gold in golds]) == 1
-
-    def test_golds_of_other_samples_are_wrong(self, golds: list[dict[str, str]]) -> None:
-        answers = [FieldsScorer().gold_answer(gold) for gold in golds]
-        means = [self.mean(golds, random.Random(seed).sample(answers, len(answers))) for seed in range(60)]
-        assert max(means) <= 0.05
-
-    def test_golds_without_their_total(self, golds: list[dict[str, str]]) -> None:
-        answers = [{name: value for name, value in gold.items() if name != "total"} for gold in golds]
-        expected = (312 * Fraction(3, 4) + Fraction(2, 3)) / 313
-        assert abs(Fraction(self.mean(golds, [json.dumps(answer) for answer in answers])) - expected) < 1e-12
