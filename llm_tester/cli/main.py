@@ -97,13 +97,27 @@ def main() -> None:
             # Not every terminal and pipe takes UTF-8; a sign that it has no code for is no reason to end.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="llm-tester")
+        try:
+            app(prog_name="llm-tester")
+        finally:
+            # Here, where it can be told; the interpreter's own flush at the end could only fail.
+            sys.stdout.flush()
     except LLMTesterError as error:
         print_error(error)
         sys.exit(EXIT_USAGE)
     except OSError as error:
+        _drop_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(EXIT_FAILED)
         print_error(LLMTesterError(f"{error.strerror or error}", hint="Check the disk, and where the output goes."))
         sys.exit(EXIT_FAILED)
+
+
+def _drop_output() -> None:
+    """Let what is still buffered for standard output go nowhere, as it cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _nowhere() -> TextIO:
