@@ -81,6 +81,7 @@ def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[R
             return outcome
         delay = policy.retry.delay(number, outcome)
         if delay is None:
+            outcome.hint = outcome.hint or policy.retry.explain(number, outcome)
             raise outcome
         waited = delay * 1000
         yield Wait(delay)

@@ -221,3 +221,12 @@ def test_a_proxy_of_the_environment_is_used(ask_wire: Ask, monkeypatch: pytest.M
         assert ask_wire(asked).text == "through the proxy"
         monkeypatch.setenv("no_proxy", "models.invalid")
         assert proxy_for("http://models.invalid/v1") is None
+
+
+def test_a_wait_that_is_too_long_ends_the_call_and_says_why(ask_wire: Ask) -> None:
+    with LoopbackServer(Play(status=429, headers={"retry-after": "121"})) as server:
+        with pytest.raises(RateLimitError) as caught:
+            ask_wire(provider("openai", server.url), retries=3)
+        assert server.count == 1
+    assert caught.value.retry_after == 121
+    assert caught.value.hint == "asked to wait 121 s, longer than 60 s"
