@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_tester.cost_manager import Rates, at_most, cost_of
-from llm_tester.errors import ProviderError, ProviderTimeoutError
+from llm_tester.errors import BadResponseError, ProviderError, ProviderTimeoutError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
@@ -22,6 +22,8 @@ from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import FinishReason, Message, Request, Response, make_call_id
 
 CHUNK = 64
+# As in the ledger's queries: what came late or malformed may have been billed, by how much nobody knows.
+MAY_BE_BILLED = frozenset({ProviderTimeoutError.__name__, BadResponseError.__name__})
 
 
 @dataclass
@@ -97,7 +99,7 @@ class CallJournal:
 
 
 class Runner:
-    """Works through what a run has left to do. `stop` lets calls in flight end, `abort` leaves them."""
+    """Works through what a run has left to do. `stop` lets calls in flight end; asked again, it leaves them."""
 
     def __init__(
         self,
@@ -140,6 +142,8 @@ class Runner:
             return False
         except BaseExceptionGroup as failures:
             raise _first(failures) from None
+        # The writer works in order: with this on disk, every score before it is, or has failed.
+        await asyncio.wrap_future(self._ledger.renew_lease(self._run))
         if self._unscored is not None:
             raise self._unscored
         return all(lane.done == lane.total for lane in self.lanes.values())
@@ -196,8 +200,8 @@ class Runner:
         try:
             response = journal.priced(await self._manager.arespond(request, journal))
         except ProviderError as error:
-            timed_out = any(attempt.error == ProviderTimeoutError.__name__ for attempt in error.attempts)
-            lane.count(Outcome.ERROR, 0.0, None if timed_out else Decimal(0))
+            billed = any(attempt.error in MAY_BE_BILLED for attempt in error.attempts)
+            lane.count(Outcome.ERROR, 0.0, None if billed else Decimal(0))
             return
         finally:
             lane.in_flight -= 1
