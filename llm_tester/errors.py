@@ -61,7 +61,8 @@ class ProviderLoadError(LLMTesterError):
 class ProviderError(LLMTesterError):
     """A call that a provider did not answer well.
 
-    `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try.
+    `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try;
+    `should_retry` is what the provider itself said about trying again, None where it said nothing.
     """
 
     retryable: ClassVar[bool] = False
@@ -83,6 +84,7 @@ class ProviderError(LLMTesterError):
         self.status = status
         self.retry_after = retry_after
         self.attempts = attempts
+        self.should_retry: bool | None = None
 
 
 class AuthenticationError(ProviderError):
