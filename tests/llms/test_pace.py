@@ -29,7 +29,7 @@ def wave(pace: Pace, outcome: Outcome) -> int:
     return len(numbers)
 
 
-def test_it_grows_only_when_full_and_up_to_its_size():
+def test_it_grows_only_when_full_and_up_to_its_size() -> None:
     pace = Pace(20, clock=Clock())
     for _ in range(10):
         number = pace.start()
@@ -41,7 +41,7 @@ def test_it_grows_only_when_full_and_up_to_its_size():
     assert 4 < pace.limit <= 20
 
 
-def test_one_wave_of_refusals_is_one_cut():
+def test_one_wave_of_refusals_is_one_cut() -> None:
     pace = Pace(100, start=100, clock=Clock())
     assert wave(pace, "limited") == 100
     assert (pace.limit, pace.in_flight) == (70, 0)
@@ -49,21 +49,21 @@ def test_one_wave_of_refusals_is_one_cut():
     assert pace.limit == 49
 
 
-def test_it_never_falls_below_one():
+def test_it_never_falls_below_one() -> None:
     pace = Pace(2, clock=Clock())
     for _ in range(20):
         wave(pace, "limited")
     assert pace.limit == 1
 
 
-def test_failures_of_the_provider_stop_growth():
+def test_failures_of_the_provider_stop_growth() -> None:
     pace = Pace(50, clock=Clock())
     for _ in range(5):
         wave(pace, "failed")
     assert pace.limit == 4
 
 
-def test_a_pause_holds_the_whole_lane_and_is_never_shortened():
+def test_a_pause_holds_the_whole_lane_and_is_never_shortened() -> None:
     clock = Clock()
     pace = Pace(8, clock=clock)
     number = pace.start()
