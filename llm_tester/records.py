@@ -114,7 +114,10 @@ USAGE_KEYS = frozenset(f.name for f in fields(UsageData)) - {"inconsistent"} | {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to one model. `tags` are for in-process providers and the ledger and never reach the wire."""
+    """One question to one model. `tags` are for in-process providers and the ledger and never reach the wire.
+
+    `defaults` names the parameters that the caller did not ask for: they are sent where the model takes them.
+    """
 
     provider: str
     model: str
@@ -127,6 +130,7 @@ class Request:
     call_id: str = ""
     project: str = ""
     timeout: float | None = None
+    defaults: frozenset[str] = frozenset()
 
     @property
     def prompt(self) -> str:
@@ -150,7 +154,10 @@ def chat(prompt: str, system_prompt: str = "") -> tuple[Message, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try on the wire: how it ended, the wait before it and its duration (send to last byte) in milliseconds."""
+    """One try on the wire: how it ended, the wait before it and its duration (send to last byte) in milliseconds.
+
+    `cost` is None for a try that bought nothing, and not complete for one that may have bought something.
+    """
 
     number: int
     provider: str
@@ -162,6 +169,8 @@ class Attempt:
     waited_ms: float = 0.0
     latency_ms: float | None = None
     started_at: float = 0.0
+    usage: UsageData | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from llm_tester.evals.samples import Outcome
 @dataclass(frozen=True, slots=True)
 class Result:
     """One sample for one entrant. `cost_usd` is the known sum, None where nothing is known; `cost_known` says whether
-    that is all of it. `unknown_calls` counts calls whose price or fate is unknown."""
+    that is all of it. `unknown_calls` counts calls whose price or fate is unknown; `retried_usd` is what the tries that
+    brought no answer are known to have cost."""
 
     position: int
     sample_id: str
@@ -43,6 +44,7 @@ class Result:
     attempts: int
     error: str
     not_applied: tuple[str, ...] = ()
+    retried_usd: Decimal = Decimal(0)
 
     def to_json(self) -> dict[str, Any]:
         """The row as `report --format json` prints it."""
@@ -84,8 +86,8 @@ SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider ||
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call) AS attempts,
-       (SELECT count(*) FROM attempts WHERE attempts.call = c.call
-           AND error IN ('ProviderTimeoutError', 'BadResponseError')) AS unpriced,
+       (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND cost_complete = 0) AS unpriced,
+       (SELECT sum(picodollars) FROM attempt_costs WHERE attempt_costs.call = c.call) AS retried,
        (SELECT max(latency_ms) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError')
            AS limit_ms,
        (SELECT error || ': ' || message FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
@@ -132,6 +134,7 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         cost_known=not unpriced and not row["unpriced"] and not lost,
         unknown_calls=lost + bool(unpriced or row["unpriced"]),
         simulated=bool(row["simulated"]),
+        retried_usd=from_picodollars(row["retried"] or 0),
         not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],
         attempts=row["attempts"],

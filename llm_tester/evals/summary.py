@@ -38,6 +38,7 @@ class Standing:
     cost_known: Decimal = Decimal(0)
     cost_priced: int = 0
     unknown_calls: int = 0
+    retried_usd: Decimal = Decimal(0)
     latencies: array[float] = field(default_factory=lambda: array("d"))
     values: array[float] = field(default_factory=lambda: array("d"))
 
@@ -52,6 +53,7 @@ class Standing:
         self.not_applied.update(result.not_applied)
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls
+        self.retried_usd += result.retried_usd
         self.values.append(result.score if counts and result.score is not None else MISSING)
         if counts and result.score is not None:
             self.moments.add(result.score)
@@ -88,8 +90,8 @@ class Standing:
 
     @property
     def spent_usd(self) -> Decimal:
-        """New dollars."""
-        return Decimal(0) if self.simulated else self.cost_known
+        """New dollars, those of tries that brought no answer among them."""
+        return Decimal(0) if self.simulated else self.cost_known + self.retried_usd
 
     @property
     def p50(self) -> float | None:

@@ -43,6 +43,13 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Emit:
+    """Hand pieces of the answer's text to whoever iterates (see streams.py); who only waits for the end skips it."""
+
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Let `seconds` pass."""
 
@@ -79,7 +86,8 @@ class Do:
     start: Callable[[], Future[Any]]
 
 
-Effect = Send | Open | Read | Wait | Acquire | Call | Do
+Network = Send | Open | Read
+Effect = Network | Emit | Wait | Acquire | Call | Do
 Flow = Generator[Effect, Any, T]
 
 
@@ -99,10 +107,10 @@ class Slot(Protocol):
 class Transport(Protocol):
     """The network, both ways; see Send, Open and Read."""
 
-    def send(self, effect: Send | Open | Read) -> Any:
+    def send(self, effect: Network) -> Any:
         """Carry the effect out in this thread."""
 
-    async def asend(self, effect: Send | Open | Read) -> Any:
+    async def asend(self, effect: Network) -> Any:
         """Carry the effect out on the event loop."""
 
 
@@ -170,6 +178,8 @@ class Session:
                 return start().result()
             case Acquire(slot):
                 return slot.acquire()
+            case Emit():
+                return None
             case Send() | Open() | Read():
                 return self.transport.send(effect)
 
@@ -184,6 +194,8 @@ class Session:
                 return await asyncio.shield(asyncio.wrap_future(start()))
             case Acquire(slot):
                 return await slot.aacquire()
+            case Emit():
+                return None
             case Send() | Open() | Read():
                 return await self.transport.asend(effect)
 
