@@ -64,12 +64,26 @@ def _events(reply: OpenReply, parser: StreamParser, texts: list[str], timeout: f
                 # Some servers drop the connection right after their last event.
                 return
             raise piece
-        found = tuple(text for text in map(parser.feed, events.feed(piece)) if text)
+        found, failure = _texts(parser, events.feed(piece))
         if found:
             texts += found
             yield Emit(found)
+        if failure is not None:
+            raise failure
     if not parser.finished:
         raise ProviderConnectionError("the stream ended before the answer did")
+
+
+def _texts(parser: StreamParser, events: list[Event]) -> tuple[tuple[str, ...], ProviderError | None]:
+    """The text in some events, up to the error that one of them may tell."""
+    found: list[str] = []
+    try:
+        for event in events:
+            if text := parser.feed(event):
+                found.append(text)
+    except ProviderError as error:
+        return tuple(found), error
+    return tuple(found), None
 
 
 def _whole(

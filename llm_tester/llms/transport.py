@@ -114,7 +114,7 @@ class HTTPTransport:
 
         try:
             if isinstance(effect, Read):
-                return self._piece(effect.stream, _read(effect.stream.raw))
+                return self._piece(effect.stream, effect.stream.raw.read())
             return self._request(effect)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return _late(effect.timeout)
@@ -138,7 +138,8 @@ class HTTPTransport:
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
-            return OpenReply(response.status_code, headers, response, wire.host, time.monotonic() + effect.timeout)
+            body = _Body(response)
+            return OpenReply(response.status_code, headers, body, wire.host, time.monotonic() + effect.timeout)
         with response:
             chunks = response.raw.stream(_CHUNK, decode_content=False)
             return Reply(response.status_code, headers, self._whole(chunks, headers))
@@ -170,7 +171,8 @@ class HTTPTransport:
         try:
             async with asyncio.timeout(_time_left(effect)):
                 if isinstance(effect, Read):
-                    return self._piece(effect.stream, await effect.stream.raw.content.readany())
+                    with _Watch(effect.stream.raw):
+                        return self._piece(effect.stream, await effect.stream.raw.content.readany())
                 return await self._arequest(effect)
         except TimeoutError:
             return _late(effect.timeout)
@@ -193,13 +195,14 @@ class HTTPTransport:
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
             return OpenReply(response.status, headers, response, wire.host, time.monotonic() + effect.timeout)
+        body = bytearray()
         async with response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._max_bytes:
-                    response.close()
-                    raise self._too_large()
+            with _Watch(response):
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > self._max_bytes:
+                        response.close()
+                        raise self._too_large()
         return Reply(response.status, headers, self._plain(bytes(body), headers))
 
     async def _asession(self) -> aiohttp.ClientSession:
@@ -260,12 +263,23 @@ class HTTPTransport:
         return BadResponseError(f"the answer is larger than {self._max_bytes:,} bytes", reason="too_large")
 
 
-def _read(response: requests.Response) -> bytes:
-    """What has come of a body, waiting for at least a byte; empty at its end."""
-    raw = response.raw
-    if raw.chunked and raw.supports_chunked_reads():
-        return next(raw.read_chunked(_CHUNK, decode_content=False), b"")
-    return raw.read1(_CHUNK, decode_content=False) or b""
+class _Body:
+    """The body of a reply in requests' hands."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        raw = response.raw
+        self._chunks = raw.read_chunked(_CHUNK, decode_content=False) if raw.chunked else None
+
+    def read(self) -> bytes:
+        """What has come, waiting for at least a byte; empty at the end."""
+        if self._chunks is not None:
+            return next(self._chunks, b"")
+        return self._response.raw.read1(_CHUNK, decode_content=False) or b""
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._response.close()
 
 
 def _time_left(effect: Network) -> float:
@@ -274,6 +288,33 @@ def _time_left(effect: Network) -> float:
         left: float = effect.stream.deadline - time.monotonic()
         return max(0.0, min(effect.timeout, left))
     return effect.timeout
+
+
+class _Watch:
+    """While it is entered, a connection that closes ends the reading of a body.
+
+    aiohttp 3.14 closes the connection when a later chunk cannot be parsed, and leaves who reads the body waiting.
+    """
+
+    __slots__ = ("_closed", "_content")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        connection = response.connection
+        self._closed = None if connection is None or connection.protocol is None else connection.protocol.closed
+
+    def __enter__(self) -> None:
+        if self._closed is not None:
+            self._closed.add_done_callback(self._end)
+
+    def __exit__(self, *_: object) -> None:
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._end)
+
+    def _end(self, closed: asyncio.Future[None]) -> None:
+        cause = None if closed.cancelled() else closed.exception()
+        if not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(cause or ConnectionResetError("the body broke off"))
 
 
 @dataclass(frozen=True, slots=True)
