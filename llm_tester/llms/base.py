@@ -119,7 +119,7 @@ class BaseLLM(ABC):
         **parameters: Any,
     ) -> str:
         """The text of the default model's answer; `model` among the parameters names another one."""
-        return self.respond(self._question(prompt, system_prompt, temperature, max_tokens, parameters)).text
+        return self.respond(self.question(prompt, system_prompt, temperature, max_tokens, parameters)).text
 
     async def acomplete(
         self,
@@ -130,7 +130,7 @@ class BaseLLM(ABC):
         **parameters: Any,
     ) -> str:
         """As `complete`, on the event loop."""
-        request = self._question(prompt, system_prompt, temperature, max_tokens, parameters)
+        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
         return (await self.arespond(request)).text
 
     async def generate(
@@ -164,9 +164,9 @@ class BaseLLM(ABC):
         parameters: Mapping[str, Any],
     ) -> Request:
         stops = {"stop": list(stop_sequences)} if stop_sequences else {}
-        return self._question(prompt, None, temperature, max_tokens, {**parameters, **stops})
+        return self.question(prompt, None, temperature, max_tokens, {**parameters, **stops})
 
-    def _question(
+    def question(
         self,
         prompt: str | Sequence[Message],
         system_prompt: str | None,
@@ -174,6 +174,7 @@ class BaseLLM(ABC):
         max_tokens: int,
         parameters: Mapping[str, Any],
     ) -> Request:
+        """A request as `complete` and `generate` make it: `model` among the parameters, defaults marked as such."""
         wanted = {"temperature": temperature, "max_tokens": max_tokens, **parameters}
         # By identity: a caller's own 0.7 is asked for, and reported where the model does not take it.
         defaults = {"temperature"} if temperature is TEMPERATURE else set()

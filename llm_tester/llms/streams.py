@@ -79,8 +79,7 @@ def _texts(parser: StreamParser, events: list[Event]) -> tuple[tuple[str, ...], 
     found: list[str] = []
     try:
         for event in events:
-            if text := parser.feed(event):
-                found.append(text)
+            found += filter(None, [parser.feed(event)])
     except ProviderError as error:
         return tuple(found), error
     return tuple(found), None

@@ -1,4 +1,4 @@
-"""Streamed answers over a real socket: text as it comes, usage by each API's rule, and streams that break or are left."""
+"""Streamed answers over a real socket: text as it comes, usage by each API's rule, streams that break or are left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from llm_tester import BadResponseError, HTTPProvider, ProviderConnectionError, ProviderError, Response
 from llm_tester.errors import OverloadedError, ProviderTimeoutError
+from llm_tester.llms.exchange import CallPolicy, exchange
+from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream
 from llm_tester.testing import LoopbackServer, Play
 from tests.llms.wire_calls import provider
@@ -80,7 +82,9 @@ def test_a_stream_without_usage_has_an_unknown_cost(server: LoopbackServer, read
 
 
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
-@pytest.mark.parametrize(("play", "finish"), [(Play(TEXT, finish="length"), "length"), (Play(refusal="No."), "refusal")])
+@pytest.mark.parametrize(
+    ("play", "finish"), [(Play(TEXT, finish="length"), "length"), (Play(refusal="No."), "refusal")]
+)
 def test_how_an_answer_ended_is_told(server: LoopbackServer, read: Reader, api: str, play: Play, finish: str) -> None:
     server.play(play)
     _, response = read(provider(api, server.url))
@@ -221,7 +225,4 @@ def test_complete_sends_its_defaults_where_the_model_takes_them(server: Loopback
 
 def _once(asked: HTTPProvider) -> Any:
     """A streamed call without retries."""
-    from llm_tester.llms.exchange import CallPolicy, exchange
-    from llm_tester.llms.retry import RetryPolicy
-
     return exchange(asked, asked.request("hi", "m"), CallPolicy(RetryPolicy(max_retries=0), streamed=True))
