@@ -52,6 +52,16 @@ def amount_text(amount: Amount | None) -> str:
     return f"≥ {dollars(amount.known)} ({calls}, {bound})"
 
 
+def range_text(amount: Amount | None) -> str:
+    """An amount in a few characters: what is known, and its bound."""
+    if amount is None:
+        return "–"
+    if amount.exact:
+        return dollars(amount.known)
+    bound = "" if amount.at_most is None else f", at most {dollars(amount.at_most)}"
+    return f"≥ {dollars(amount.known)}{bound}" if amount.known else f"{UNKNOWN}{bound}"
+
+
 def exact_text(amount: Amount) -> str:
     """An amount to the last digit."""
     if amount.known is None:
@@ -75,10 +85,10 @@ def leaderboard_grid(report: Report, task: TaskReport) -> Grid:
             standing.entrant if report.simulated else named(standing),
             score_text(standing),
             interval_text(standing) or "–",
-            amount_text(money.per(asked(standing))),
-            amount_text(money.per(standing.outcomes[Outcome.CORRECT])),
+            range_text(money.per(asked(standing))),
+            range_text(money.per(standing.outcomes[Outcome.CORRECT])),
             amount_text(money.total.amount),
-            amount_text(money.undiscounted.amount),
+            range_text(money.undiscounted.amount),
             coverage_text(standing),
             latency_text(standing),
         )
@@ -146,12 +156,7 @@ def projection_text(projection: Projection) -> str:
     if projection.interval is not None:
         low, high = projection.interval
         return f"{dollars(amount.known)} ({dollars(low)}–{dollars(high)})"
-    bound = "" if amount.at_most is None else f"at most {dollars(amount.at_most)}"
-    if amount.exact:
-        return dollars(amount.known)
-    if not amount.known:
-        return f"{UNKNOWN}{f', {bound}' if bound else ''}"
-    return f"≥ {dollars(amount.known)}{f', {bound}' if bound else ''}"
+    return range_text(amount)
 
 
 def price_grid(entrants: Sequence[EntrantRecord]) -> Grid:

@@ -145,7 +145,7 @@ def test_an_unpriced_model_has_no_cost_anywhere(bench: Bench) -> None:
     bench.replay("rep", {"m": answers}, llm_models=[{"name": "m", "answers": "m.jsonl"}])
     assert bench.cli("run", "sums", "-m", "rep:m").code == 0
     page = page_of(bench)
-    assert page.table("Rank")[0][4:8] == ["unknown (3 calls, no bound)"] * 4
+    assert page.table("Rank")[0][4:8] == ["unknown", "unknown", "unknown (3 calls, no bound)", "unknown"]
     assert page.table("Entrant", "Class")[-1][4] == "unknown"
     assert page.table("Entrant", "1,000 samples")[0][1:] == ["unknown"] * 4
     assert page.table("Entrant", "Holds")[0][2] == "unknown"

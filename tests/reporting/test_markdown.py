@@ -61,7 +61,7 @@ rep:good scores best (1.000, $0.000042); not surely better than po\|or\* on 2 sh
 | Rank | Entrant | Score | 95 % interval | Cost per sample | Cost per correct answer | Total cost | Without cache discount | Scored | Latency p50 / p95 |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | 1 | rep:good | 1.000 | 0.439–1.000 | $0.000014 | $0.000014 | $0.000042 | $0.000042 | 3/3 | – |
-| 2 | po\|or\* | 0.500 | 0.095–0.905 | unknown (2 calls, no bound) | unknown (2 calls, no bound) | unknown (2 calls, no bound) | unknown (2 calls, no bound) | 2/3 | – |
+| 2 | po\|or\* | 0.500 | 0.095–0.905 | unknown | unknown | unknown (2 calls, no bound) | unknown | 2/3 | – |
 
 ### Cost by token class
 
