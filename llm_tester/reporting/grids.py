@@ -10,6 +10,7 @@ from llm_tester.cost_manager import MILLION, Rates, usd_text
 from llm_tester.evals.run_records import EntrantRecord
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing
+from llm_tester.records import TOKEN_CLASSES
 from llm_tester.reporting.money import Amount, ClassTally, Money, Projection
 from llm_tester.reporting.phrases import coverage_text, interval_text, latency_text, score_text
 from llm_tester.reporting.report import Report, TaskReport
@@ -102,7 +103,7 @@ def class_grid(report: Report, task: TaskReport) -> Grid:
     for standing in task.standings:
         money = report.money_of(standing)
         whole = sum((tally.usd for tally in money.by_class.values()), Decimal(0))
-        for name, tally in money.by_class.items():
+        for name, tally in sorted(money.by_class.items(), key=lambda item: _place(item[0])):
             cells = (standing.entrant, name.replace("_", " "), f"{tally.tokens:,}", _rate(name, tally, money.rates))
             rows.append(Row((*cells, _class_usd(tally)), float(tally.usd / whole) if whole else None))
         amount = money.total.amount
@@ -198,6 +199,10 @@ def named(standing: Standing) -> str:
 def asked(standing: Standing) -> int:
     """How many samples were sent to the entrant."""
     return standing.planned - standing.outcomes[Outcome.NOT_RUN]
+
+
+def _place(token_class: str) -> int:
+    return TOKEN_CLASSES.index(token_class) if token_class in TOKEN_CLASSES else len(TOKEN_CLASSES)
 
 
 def _rate(name: str, tally: ClassTally, rates: Rates) -> str:
