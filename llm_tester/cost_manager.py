@@ -167,6 +167,16 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
     return Cost(tuple(lines), known, complete, rates.source, rates.priced_on)
 
 
+def without_cache(usage: UsageData, rates: Rates, moment: datetime | None = None) -> Cost:
+    """The cost of the same answer had the provider's cache held nothing: cached reads at the rate of plain input.
+
+    A cost that the provider reports itself stays, and is "at least" where the answer read from the cache.
+    """
+    cost = cost_of(replace(usage, cached_input=None), rates, moment)
+    hidden = usage.reported_cost is not None and usage.cached_input
+    return replace(cost, complete=False) if hidden else cost
+
+
 def _line(token_class: str, tokens: int, rate: Decimal | None) -> CostLine:
     return CostLine(token_class, tokens, rate, None if rate is None else rate * tokens / MILLION)
 
