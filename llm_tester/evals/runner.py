@@ -71,6 +71,7 @@ class CallJournal:
         self._ledger, self._run, self._place, self._entrant = ledger, run, place, entrant
         self._request = request
         self.call = 0
+        self._priced: Response | None = None
 
     def claim(self) -> Future[Any]:
         """Durable before anything is sent."""
@@ -91,7 +92,9 @@ class CallJournal:
 
     def priced(self, response: Response) -> Response:
         """The answer at the prices that the run froze: a catalogue may change before a run is resumed."""
-        return response.with_cost(cost_of(response.usage, self._entrant.rates))
+        if self._priced is None:
+            self._priced = response.with_cost(cost_of(response.usage, self._entrant.rates))
+        return self._priced
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
