@@ -118,12 +118,19 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; client on one core, server"
         f" on another; medians of {chosen.rounds} interleaved rounds; load at the start {os.getloadavg()[0]:.1f}\n\n"
     )
-    rows = []
+    rows: list[Row] = []
+
+    def told(measured: list[Row]) -> None:
+        # Each part as it is done: the whole takes minutes.
+        rows.extend(measured)
+        sys.stderr.write(render(measured))
+
     with server(0.05) as url:
-        rows += batch_rows(url, chosen.rounds, small, large)
+        told(batch_rows(url, chosen.rounds, small, large))
     with server(0) as url:
-        rows += call_rows(url, chosen.rounds, calls)
-    rows += start_rows(chosen.rounds) + small_rows(chosen.rounds, bill)
+        told(call_rows(url, chosen.rounds, calls))
+    told(start_rows(chosen.rounds))
+    told(small_rows(chosen.rounds, bill))
     sys.stdout.write(render(rows))
 
 
