@@ -141,6 +141,8 @@ def billed_tokens(usage: UsageData) -> dict[str, int]:
     counts = usage.counts()
     if usage.inconsistent or "input" not in counts or "output" not in counts:
         return {}
+    if len(counts) == 2:
+        return counts if min(counts.values()) >= 0 else {}
     billed = {name: counts[name] for name in (*INPUT_PARTS, *OUTPUT_PARTS) if counts.get(name)}
     billed["input"] = counts["input"] - sum(counts.get(name, 0) for name in INPUT_PARTS)
     billed["output"] = counts["output"] - sum(counts.get(name, 0) for name in OUTPUT_PARTS)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from llm_tester.errors import ProviderError, ProviderTimeoutError
+from llm_tester.llms.handover import Handover
 
 T = TypeVar("T")
 
@@ -157,6 +158,7 @@ class Session:
     ) -> None:
         self._transport = transport
         self._pool = DaemonPool(threads)
+        self._handover = Handover()
         self._sleep = sleep
         self._asleep = asleep
 
@@ -191,7 +193,7 @@ class Session:
             case Call():
                 return await self._acall(effect)
             case Do(start):
-                return await asyncio.shield(asyncio.wrap_future(start()))
+                return await self._handover.wait(start())
             case Acquire(slot):
                 return await slot.aacquire()
             case Emit():

@@ -93,6 +93,7 @@ class HTTPTransport:
         self._connections = connections
         self._pool = DaemonPool(connections)
         self._local = threading.local()
+        self._proxies: dict[tuple[str, str], str | None] = {}
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
 
     # --- in threads
@@ -133,7 +134,7 @@ class HTTPTransport:
             timeout=(min(self._connect_timeout, effect.timeout), effect.timeout),
             allow_redirects=False,
             stream=True,
-            proxies={urlsplit(wire.url).scheme: proxy} if (proxy := proxy_for(wire.url)) else {},
+            proxies={urlsplit(wire.url).scheme: proxy} if (proxy := self._proxy(wire.url)) else {},
             **self._tls.as_requests_kwargs(),
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -190,7 +191,7 @@ class HTTPTransport:
             headers={**wire.headers, "Accept-Encoding": "identity"},
             data=wire.body or None,
             allow_redirects=False,
-            proxy=proxy_for(wire.url),
+            proxy=self._proxy(wire.url),
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
@@ -229,6 +230,13 @@ class HTTPTransport:
             await held.keeper.aclose()
 
     # --- both
+
+    def _proxy(self, url: str) -> str | None:
+        # Reading the whole environment for every call would cost more than the rest of the call.
+        scheme, netloc = urlsplit(url)[:2]
+        if (scheme, netloc) not in self._proxies:
+            self._proxies[scheme, netloc] = proxy_for(url)
+        return self._proxies[scheme, netloc]
 
     def _piece(self, stream: OpenReply, piece: bytes) -> bytes:
         """The next bytes of a stream, expanded where the server compresses; `ended` says when there are no more."""
