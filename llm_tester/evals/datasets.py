@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -76,14 +76,24 @@ class SamplesConfig(Document):
 
 
 def read_samples(
-    path: Path, columns: FieldMap, config: SamplesConfig | None = None, cells: Cells | None = None
+    path: Path,
+    columns: FieldMap,
+    config: SamplesConfig | None = None,
+    cells: Cells | None = None,
+    *,
+    left_out: Callable[[str, Row], None] | None = None,
 ) -> Iterator[Sample]:
-    """The samples of a file or folder; raises TaskError with file and line for one that cannot be used."""
+    """The samples of a file or folder; raises TaskError with file and line for one that cannot be used.
+
+    `left_out` is told of each row that `skip` leaves out, and why.
+    """
     config, cells = config or SamplesConfig(file=str(path)), cells or Cells()
+    skipped = left_out or _nobody
     seen: dict[str, tuple[str, str]] = {}
     for row in _rows(path, columns, config):
         sample = _sample(row, columns, cells, skip_empty="empty" in config.skip)
         if sample is None:
+            skipped("empty", row)
             continue
         content = digest([sample.input, sample.target])[:16]
         earlier = seen.setdefault(sample.id, (row.spot, content))
@@ -91,8 +101,14 @@ def read_samples(
             yield sample
         elif earlier[1] != content or "duplicates" not in config.skip:
             raise _duplicate(row, sample.id, earlier, content)
+        else:
+            skipped("duplicates", row)
     if not seen:
         raise TaskError(f"{path}: holds no samples", hint="Add at least one sample.")
+
+
+def _nobody(why: str, row: Row) -> None:
+    """Nobody asked what is left out."""
 
 
 def _duplicate(row: Row, sample_id: str, earlier: tuple[str, str], content: str) -> TaskError:

@@ -108,14 +108,14 @@ def missing_column(name: str, columns: Collection[str], where: str) -> TaskError
     return TaskError(f'{where}: there is no column "{name}"', hint=f"{hint}The columns are: {listed or 'none'}.")
 
 
-def column_names(file: Path, *, delimiter: str | None = None, encoding: str | None = None) -> list[str]:
+def column_names(file: Path, *, wanted: Collection[str] = (), encoding: str | None = None) -> list[str]:
     """The names that the header of a CSV file, or the first object of a JSONL file, has."""
-    if is_csv(file):
-        source = (line for _, line in text_lines(file, encoding or _marked_encoding(file)))
-        first = list(islice(source, SNIFFED_LINES))
-        reader = csv.reader(first, delimiter=delimiter or _delimiter(first, ()))
-        return next((cells for cells in reader if cells), [])
-    return next((list(row.values) for row in jsonl_rows(file, encoding=encoding)), [])
+    if not is_csv(file):
+        return next((list(row.values) for row in jsonl_rows(file, encoding=encoding)), [])
+    source = (line for _, line in text_lines(file, encoding or _marked_encoding(file)))
+    first = list(islice(source, SNIFFED_LINES))
+    delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(first, wanted)
+    return next((cells for cells in csv.reader(first, delimiter=delimiter) if cells), [])
 
 
 def is_csv(file: Path) -> bool:
@@ -161,7 +161,7 @@ def text_lines(file: Path, encoding: str) -> Iterator[tuple[int, str]]:
                 yield number, line.removeprefix("\ufeff") if number == 1 else line
     except UnicodeError:
         shown = "UTF-8" if codec == "utf-8" else encoding
-        hint = 'Save the file as UTF-8, or name its encoding: "samples": {"file": ..., "encoding": "cp1252"}.'
+        hint = 'Save the file as UTF-8, or name its encoding: "samples": {..., "encoding": "cp1252"}, or --encoding.'
         raise TaskError(f"{file}:{number + 1}: not {shown} text", hint=hint) from None
     except OSError as error:
         raise _unreadable(file, error) from None
