@@ -24,7 +24,7 @@ class Spent:
     """One call that was sent: its answer's usage and cost (None: no answer), and what of it is of unknown cost.
 
     `unknown_attempts` counts attempts that may have been billed and whose cost nobody knows; each is at most
-    `at_most` USD (None: unbounded).
+    `at_most` USD (None: unbounded). `retried` is what attempts without an answer are known to have cost.
     """
 
     task: str
@@ -36,6 +36,7 @@ class Spent:
     attempts: int
     unknown_attempts: int
     at_most: Decimal | None
+    retried: Decimal = Decimal(0)
 
     @property
     def known(self) -> Decimal | None:
@@ -56,8 +57,8 @@ SELECT t.name AS task, e.name AS entrant, c.state, c.claimed_at, iif(e.simulated
        a.usage, a.inconsistent, a.cost_complete,
        (SELECT outcome FROM scores WHERE scores.call = c.call ORDER BY version DESC LIMIT 1) AS outcome,
        (SELECT max(number) FROM attempts WHERE attempts.call = c.call) AS attempts,
-       (SELECT count(*) FROM attempts WHERE attempts.call = c.call
-           AND error IN ('ProviderTimeoutError', 'BadResponseError')) AS unpriced,
+       (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND cost_complete = 0) AS unpriced,
+       (SELECT sum(picodollars) FROM attempt_costs WHERE attempt_costs.call = c.call) AS retried,
        (SELECT json_group_array(json_array(token_class, tokens, picodollars)) FROM costs WHERE costs.call = c.call)
            AS lines
 FROM calls c
@@ -90,6 +91,7 @@ def _spent(row: sqlite3.Row) -> Spent:
         attempts=row["attempts"] or 0,
         unknown_attempts=row["unpriced"] + incomplete + lost,
         at_most=None if row["at_most"] is None else from_picodollars(row["at_most"]),
+        retried=from_picodollars(row["retried"] or 0),
     )
 
 

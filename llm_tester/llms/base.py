@@ -102,12 +102,28 @@ class BaseLLM(ABC):
         """As `respond`, on the event loop."""
         return await adrive(exchange(self, request, self._policy(request.model)), self._session)
 
-    def stream(self, request: Request) -> Stream:
+    def stream(
+        self,
+        prompt: str | Request,
+        system_prompt: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        **parameters: Any,
+    ) -> Stream:
         """The answer's text as it comes; its `response` at the end. Leave it early by `with` or `close`."""
+        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
         return Stream(exchange(self, request, self._policy(request.model, streamed=True)), self._session)
 
-    def astream(self, request: Request) -> AsyncStream:
+    def astream(
+        self,
+        prompt: str | Request,
+        system_prompt: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        **parameters: Any,
+    ) -> AsyncStream:
         """As `stream`, on the event loop: `async for`, `async with`."""
+        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
         return AsyncStream(exchange(self, request, self._policy(request.model, streamed=True)), self._session)
 
     def complete(
@@ -168,13 +184,15 @@ class BaseLLM(ABC):
 
     def question(
         self,
-        prompt: str | Sequence[Message],
+        prompt: str | Sequence[Message] | Request,
         system_prompt: str | None,
         temperature: float,
         max_tokens: int,
         parameters: Mapping[str, Any],
     ) -> Request:
         """A request as `complete` and `generate` make it: `model` among the parameters, defaults marked as such."""
+        if isinstance(prompt, Request):
+            return prompt
         wanted = {"temperature": temperature, "max_tokens": max_tokens, **parameters}
         # By identity: a caller's own 0.7 is asked for, and reported where the model does not take it.
         defaults = {"temperature"} if temperature is TEMPERATURE else set()

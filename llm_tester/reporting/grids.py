@@ -127,7 +127,8 @@ def outcome_grid(report: Report, task: TaskReport) -> Grid:
         total = (standing.entrant, "all", f"{money.total.calls:,}", exact_text(money.total.amount), retry_text(money))
         rows.append(Row(total, total=True))
     head = ("Entrant", "Outcome", "Calls", "USD", "Per call")
-    return Grid("Cost by outcome", head, rows, "An attempt that failed and was repeated is a retry of its call.", 2)
+    note = "A retry repeats an attempt that failed; what such an attempt cost is no part of the sum."
+    return Grid("Cost by outcome", head, rows, note, 2)
 
 
 def retry_text(money: Money) -> str:
@@ -136,7 +137,8 @@ def retry_text(money: Money) -> str:
     if not found.count:
         return ""
     retries = f"{found.count:,} {'retry' if found.count == 1 else 'retries'}"
-    return f"{retries}, {found.unknown:,} of unknown cost" if found.unknown else retries
+    known = f", {dollars(found.known)} beside the answers" if found.known else ""
+    return f"{retries}{known}" + (f", {found.unknown:,} of unknown cost" if found.unknown else "")
 
 
 def projection_grid(report: Report, task: TaskReport) -> Grid:

@@ -79,10 +79,11 @@ class ClassTally:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How many attempts were repeats, and how many that were repeated may have been billed, which nobody knows."""
+    """How many attempts were repeats, what those without an answer cost, and of how many that is not known."""
 
     count: int
     unknown: int
+    known: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Money:
     by_class: dict[str, ClassTally] = field(default_factory=dict)
     repeats: int = 0
     unknown_repeats: int = 0
+    retried: Decimal = Decimal(0)
     squares: float = 0.0
 
     def add(self, spent: Spent) -> None:
@@ -115,6 +117,7 @@ class Money:
         self._add_undiscounted(spent)
         self.repeats += max(0, spent.attempts - 1)
         self.unknown_repeats += min(spent.unknown_attempts, max(0, spent.attempts - 1))
+        self.retried += spent.retried
         self.squares += float(known or 0) ** 2
         for line in spent.cost.lines if spent.cost else ():
             tally = self.by_class.setdefault(line.token_class, ClassTally())
@@ -142,7 +145,7 @@ class Money:
     @property
     def retries(self) -> Retries:
         """What repeated attempts cost, as far as the ledger tells."""
-        return Retries(self.repeats, self.unknown_repeats)
+        return Retries(self.repeats, self.unknown_repeats, self.retried)
 
     def projections(self, asked: int) -> list[Projection]:
         """What more samples would cost, from `asked` that were; the interval is Student's on the cost of a sample."""

@@ -128,5 +128,7 @@ def test_without_any_key_the_safe_default_answers_with_a_warning(
     monkeypatch.chdir(workspace)
     with pytest.warns(UserWarning, match="no provider's key is set"):
         assert llm_tester.complete("hi").startswith("stub answer")
+    with pytest.raises(llm_tester.ConfigurationError, match="no provider's key is set"):
+        llm_tester.complete("hi", fallback=False)
     with pytest.raises(llm_tester.MissingKeyError, match="OPENAI_API_KEY"):
         llm_tester.complete("hi", provider_type="openai")

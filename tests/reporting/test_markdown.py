@@ -76,7 +76,7 @@ USD to the last digit; an answer of unknown usage has no line here.
 
 ### Cost by outcome
 
-An attempt that failed and was repeated is a retry of its call.
+A retry repeats an attempt that failed; what such an attempt cost is no part of the sum.
 
 | Entrant | Outcome | Calls | USD | Per call |
 | --- | --- | --- | --- | --- |
