@@ -87,22 +87,25 @@ def read_samples(
 
     `left_out` is told of each row that `skip` leaves out, and why.
     """
-    config, cells = config or SamplesConfig(file=str(path)), cells or Cells()
+    config = config or SamplesConfig(file=str(path))
+    cells = cells or Cells(config.types)
     skipped = left_out or _nobody
-    seen: dict[str, tuple[str, str]] = {}
+    seen: dict[str, int | Path] = {}
+    contents: dict[str, int] = {}
     for row in _rows(path, columns, config):
         sample = _sample(row, columns, cells, skip_empty="empty" in config.skip)
         if sample is None:
             skipped("empty", row)
             continue
-        content = digest([sample.input, sample.target])[:16]
-        earlier = seen.setdefault(sample.id, (row.spot, content))
-        if earlier[0] == row.spot:
-            yield sample
-        elif earlier[1] != content or "duplicates" not in config.skip:
-            raise _duplicate(row, sample.id, earlier, content)
-        else:
-            skipped("duplicates", row)
+        repeated = seen.setdefault(sample.id, row.place) != row.place
+        if "duplicates" in config.skip:
+            content = hash((sample.input, repr(sample.target)))
+            if contents.setdefault(sample.id, content) == content and repeated:
+                skipped("duplicates", row)
+                continue
+        if repeated:
+            raise _duplicate(row, sample, seen[sample.id])
+        yield sample
     if not seen:
         raise TaskError(f"{path}: holds no samples", hint="Add at least one sample.")
 
@@ -111,17 +114,17 @@ def _nobody(why: str, row: Row) -> None:
     """Nobody asked what is left out."""
 
 
-def _duplicate(row: Row, sample_id: str, earlier: tuple[str, str], content: str) -> TaskError:
-    spot, said = earlier
-    if sample_id == content:
-        message = f"{row.where}: has no id and says the same as {spot}"
-    else:
-        message = f'{row.where}: the id "{sample_id}" was used in {spot} already'
-    if said == content:
-        hint = 'Remove one, give it an id of its own, or leave such out: "samples": {..., "skip": ["duplicates"]}.'
-    else:
-        hint = "Give each sample an id of its own; where no column is named for it, its content is its id."
-    return TaskError(message, hint=hint)
+def _duplicate(row: Row, sample: Sample, earlier: int | Path) -> TaskError:
+    spot = f"line {earlier}" if isinstance(earlier, int) else str(earlier)
+    if sample.id == _content_id(sample.input, sample.target):
+        return TaskError(
+            f"{row.where}: has no id and says the same as {spot}",
+            hint='Remove one, give it an id, or leave such samples out: "samples": {..., "skip": ["duplicates"]}.',
+        )
+    return TaskError(
+        f'{row.where}: the id "{sample.id}" was used in {spot} already',
+        hint="Give each sample an id of its own; where there is no column of ids, a sample's content is its id.",
+    )
 
 
 _FOLDER_ONLY = ("inputs", "targets", "prompts")
@@ -278,7 +281,11 @@ def _file_names(record: Mapping[str, Any], where: str) -> tuple[str, ...]:
 def _id(row: Row, columns: FieldMap, text: str, target: Any) -> str:
     given = row.values[_column(row, columns.id, "id")] if columns.id else row.values.get("id")
     if given is None or given == "":
-        return digest([text, target])[:16]
+        return _content_id(text, target)
     if isinstance(given, bool) or not isinstance(given, str | int):
         raise TaskError(f"{row.where}: id must be text or a whole number")
     return str(given)
+
+
+def _content_id(text: str, target: Any) -> str:
+    return digest([text, target])[:16]

@@ -61,7 +61,7 @@ class _Survey:
 
     def skip(self, why: str, row: Row) -> None:
         self.left_out[why] += 1
-        self.first.setdefault(why, row.spot)
+        self.first.setdefault(why, row.where)
 
 
 def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
@@ -233,7 +233,7 @@ _WHY = {"duplicates": "say the same as an earlier one", "empty": "have no input 
 
 def _notes(survey: _Survey, described: Mapping[str, Any]) -> list[str]:
     notes = [
-        f'samples that {_WHY[why]} are left out ("skip" in {TASK_FILE}): {count:,}, the first in {survey.first[why]}'
+        f'samples that {_WHY[why]} are left out ("skip" in {TASK_FILE}): {count:,}, the first is {survey.first[why]}'
         for why, count in sorted(survey.left_out.items())
     ]
     for key, part in survey.profile.parts.items():

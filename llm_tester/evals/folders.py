@@ -39,7 +39,7 @@ def folder_rows(
         if prompts is not None:
             values["prompt"] = _text(files["prompt"][name], encoding).rstrip("\r\n")
         textual = files["target"][name].suffix.lower() != ".json"
-        yield Row(str(file), str(file), values, textual)
+        yield Row(folder, file, values, textual)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -22,12 +22,17 @@ SNIFFED_LINES = 50
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one row says: `where` names it in errors, `spot` within its file; `textual` when its values are all text."""
+    """What one row says; `place` is its line, or the file that it is, and `textual` that its targets are plain text."""
 
-    where: str
-    spot: str
+    file: Path
+    place: int | Path
     values: Mapping[str, Any]
     textual: bool = False
+
+    @property
+    def where(self) -> str:
+        """Its place, as errors name it."""
+        return f"{self.file}:{self.place}" if isinstance(self.place, int) else str(self.place)
 
 
 def jsonl_rows(file: Path, *, encoding: str | None = None) -> Iterator[Row]:
@@ -43,7 +48,7 @@ def jsonl_rows(file: Path, *, encoding: str | None = None) -> Iterator[Row]:
         if not isinstance(record, dict):
             raise TaskError(f"{where}: a sample is a JSON object")
         require_unicode(line, record, where)
-        yield Row(where, f"line {number}", record)
+        yield Row(file, number, record)
 
 
 def require_unicode(text: str, value: Any, where: str) -> None:
@@ -77,13 +82,12 @@ def csv_rows(
             if cells and not names:
                 names = _header(cells, wanted, f"{file}:{start}")
             elif cells:
-                where = f"{file}:{start}"
                 if len(cells) != len(names):
                     raise TaskError(
-                        f"{where}: not as many cells as the header has columns ({len(names)}): {len(cells)}",
+                        f"{file}:{start}: not as many cells as the header has columns ({len(names)}): {len(cells)}",
                         hint="Quote cells that hold the delimiter, and double the quotes in them.",
                     )
-                yield Row(where, f"line {start}", dict(zip(names, cells, strict=True)), textual=True)
+                yield Row(file, start, dict(zip(names, cells, strict=True)), textual=True)
             start = reader.line_num + 1
     except csv.Error as error:
         hint = "Save the file with the usual ends of lines." if "new-line" in str(error) else "Check the quotes."
@@ -170,7 +174,8 @@ def text_lines(file: Path, encoding: str) -> Iterator[tuple[int, str]]:
 def _decoded(opened: io.BufferedReader, codec: str) -> Iterator[str]:
     if codec.startswith(("utf-16", "utf-32", "utf-7")):
         # Here a byte 10 is not always the end of a line.
-        yield from io.TextIOWrapper(opened, codec, newline="")
+        with io.TextIOWrapper(opened, codec, newline="") as reader:
+            yield from reader
     else:
         yield from (line.decode(codec) for line in opened)
 

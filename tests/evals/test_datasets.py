@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from llm_tester.errors import TaskError
-from llm_tester.evals.cells import target_from_text
 from llm_tester.evals.datasets import FieldMap, read_samples
 from llm_tester.evals.samples import Sample
 
@@ -166,17 +165,3 @@ def test_a_file_of_another_kind_or_none_at_all_is_refused(read: Read, tmp_path: 
         read("x", "s.xlsx")
     with pytest.raises(TaskError, match=r"nowhere\.csv: the samples cannot be read: No such file"):
         list(read_samples(tmp_path / "nowhere.csv", FieldMap()))
-
-
-@pytest.mark.parametrize(
-    ("cell", "target"),
-    [
-        ('{"a": 1}', {"a": 1}),
-        (" [1, 2]", [1, 2]),
-        ("{not json}", "{not json}"),
-        ("plain", "plain"),
-        (5, 5),
-    ],
-)
-def test_a_cell_with_json_text_is_the_value_that_it_stands_for(cell: Any, target: Any) -> None:
-    assert target_from_text(cell) == target
