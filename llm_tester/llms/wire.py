@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -29,7 +31,7 @@ from llm_tester.llms.flow import Flow, Send, drive
 from llm_tester.llms.retry_after import retry_after
 from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
-from llm_tester.records import Request, UsageData, chat
+from llm_tester.records import Request, TLSConfig, UsageData, chat
 
 RAW_SHOWN = 500
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -53,7 +55,13 @@ class HTTPProvider(BaseLLM):
 
     def make_transport(self, connections: int) -> HTTPTransport:
         """The network, for at most so many calls at once."""
-        return HTTPTransport(connections=connections)
+        config = self.config
+        return HTTPTransport(
+            trust(config),
+            connect_timeout=config.connect_timeout,
+            max_bytes=config.max_response_bytes,
+            connections=connections,
+        )
 
     @abstractmethod
     def build_request(self, request: Request) -> WireRequest:
@@ -204,6 +212,22 @@ class HTTPProvider(BaseLLM):
     def retry_after(self, reply: Reply) -> float | None:
         """Seconds until the provider wants to be asked again."""
         return retry_after(reply.headers, time.time()) if reply.status in (408, 429, 500, 502, 503, 529) else None
+
+
+def trust(config: ProviderConfig) -> TLSConfig:
+    """How the provider's server is trusted; raises ConfigurationError for a file that is not there."""
+    found = config.tls
+    if found is None:
+        return TLSConfig()
+    for name in ("cert_file", "key_file", "ca_file"):
+        path = getattr(found, name)
+        if path and not Path(path).is_file():
+            raise ConfigurationError(
+                f"{config.name}: tls.{name}: there is no file {path}", hint="Name a PEM file.", path=f"tls.{name}"
+            )
+    if found.verify is False:
+        warnings.warn(f"{config.name}: the server's certificate is not verified (tls.verify)", stacklevel=2)
+    return TLSConfig(found.verify is not False, found.cert_file, found.key_file, found.ca_file)
 
 
 def adjusted(parameters: Mapping[str, Any], entry: ModelEntry) -> tuple[dict[str, Any], tuple[str, ...]]:
