@@ -70,7 +70,8 @@ def test_an_authority_of_ones_own_is_trusted(
 ) -> None:
     shutil.copy(certificate[0], workspace / "ca.pem")
     tls = {"ca_file": "ca.pem"}
-    settings = {"workspace": {"tls": tls}, "provider": {"providers": {"p": {"tls": tls}}}, "environment": {}}[where]
+    kinds: dict[str, Any] = {"workspace": {"tls": tls}, "provider": {"providers": {"p": {"tls": tls}}}}
+    settings = kinds.get(where, {})
     environment = {"TLS_CA_FILE": str(workspace / "ca.pem")} if where == "environment" else {}
     assert [answer.text for answer in both(made(workspace, server.url, environment, **settings))] == ["safe"] * 2
 
