@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -79,6 +79,9 @@ class Settings(Document):
     """Defaults of `run`."""
     retry: RetrySettings = Field(default_factory=RetrySettings)
     """How failed calls are tried again."""
+    on_unsupported: Literal["error", "warn", "drop"] = "warn"
+    """What happens when a model does not take a parameter as it is asked for: nothing is sent, or it is left out or
+    renamed, with a note or with a word in the response only."""
     tls: TLSSettings | None = None
     """How servers are trusted; paths start at the workspace. TLS_VERIFY, TLS_CA_FILE and their like win over it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -221,9 +222,25 @@ class Response:
     simulated: bool = False
     call_id: str = ""
 
+    @property
+    def model_mismatch(self) -> bool:
+        """Whether another model answered than was asked for; see `is_other_model`."""
+        return is_other_model(self.model, self.served_model)
+
     def with_cost(self, cost: Cost) -> Response:
         """The same answer at other prices."""
         return replace(self, cost=cost)
+
+
+_SNAPSHOT = re.compile(r"-(\d{4}-?\d{2}-?\d{2}|\d{4}|\d{6})$")
+
+
+def is_other_model(asked: str, served: str) -> bool:
+    """Whether `served` names another model than `asked`: a dated snapshot of the same name is none, nor is what a name
+    with -latest stands for, nor a name with or without the maker before a slash."""
+    wanted, got = (name.lower().rpartition("/")[2] for name in (asked, served))
+    base = wanted.removesuffix("-latest")
+    return got not in (wanted, base) and _SNAPSHOT.sub("", got) != base
 
 
 def digest(value: Any) -> str:

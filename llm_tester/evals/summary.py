@@ -34,6 +34,7 @@ class Standing:
     violations: int = 0
     inconsistent: int = 0
     not_applied: set[str] = field(default_factory=set)
+    others: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     cost_known: Decimal = Decimal(0)
     cost_priced: int = 0
@@ -51,6 +52,8 @@ class Standing:
         self.violations += bool(result.violations)
         self.inconsistent += bool(result.inconsistent)
         self.not_applied.update(result.not_applied)
+        if result.served_model is not None:
+            self.others[result.served_model] += 1
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls
         self.retried_usd += result.retried_usd

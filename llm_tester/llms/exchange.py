@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from llm_tester.cost_manager import UNPRICED, cost_of
-from llm_tester.errors import BadResponseError, ProviderError, ProviderTimeoutError, StreamAbandoned
+from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError, StreamAbandoned
 from llm_tester.llms.flow import Acquire, Do, Effect, Flow, Slot, Wait
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.records import Attempt, Cost, Request, Response, UsageData
@@ -70,12 +70,18 @@ class CallPolicy:
     slot: Slot | None = None
     journal: Journal | None = None
     streamed: bool = False
+    refuse_changes: bool = False
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
 
 
 def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[Response]:
-    """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came."""
+    """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came.
+
+    With `refuse_changes` a parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent.
+    """
+    if policy.refuse_changes:
+        refuse_changes(provider, request)
     attempts: list[Attempt] = []
     waited = 0.0
     while True:
@@ -89,6 +95,17 @@ def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[R
             raise outcome
         waited = delay * 1000
         yield Wait(delay)
+
+
+def refuse_changes(provider: Provider, request: Request) -> None:
+    """Raise ConfigurationError when a parameter would be left out or renamed."""
+    changes = provider.not_applied(request)
+    if changes:
+        raise ConfigurationError(
+            f"{provider.name}:{request.model} does not take as asked: {', '.join(changes)}",
+            hint='Leave it away, or set on_unsupported to "warn" in config.json.',
+            path="on_unsupported",
+        )
 
 
 def _in_slot(

@@ -95,8 +95,10 @@ class ProviderManager:
     ) -> CallPolicy:
         """What surrounds a call to this model."""
         priced = rates or self.rates(provider, model)
+        settings = self._registry.workspace.settings
         return CallPolicy(
-            retry=self._retry or retry_policy(self._registry.workspace.settings.retry),
+            retry=self._retry or retry_policy(settings.retry),
+            refuse_changes=settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
             slot=self.slots(provider),
             journal=journal,
