@@ -63,7 +63,8 @@ class ProviderError(LLMTesterError):
     """A call that a provider did not answer well.
 
     `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try. `text` is
-    what of an answer came before it broke off, `usage` the records.UsageData that came with it.
+    what of an answer came before it broke off, `usage` the records.UsageData that came with it; `should_retry` is what
+    the provider itself said about trying again, None where it said nothing.
     """
 
     retryable: ClassVar[bool] = False
@@ -89,6 +90,7 @@ class ProviderError(LLMTesterError):
         self.attempts = attempts
         self.text = text
         self.usage = usage
+        self.should_retry: bool | None = None
 
 
 class AuthenticationError(ProviderError):

@@ -207,7 +207,9 @@ class HTTPProvider(BaseLLM):
                 status=reply.status,
                 hint="Redirects are not followed, as the key would go with them: set base_url to the right address.",
             )
-        return classified(reply.status, code, message, retry_after=self.retry_after(reply))
+        error = classified(reply.status, code, message, retry_after=self.retry_after(reply))
+        error.should_retry = {"true": True, "false": False}.get(reply.headers.get("x-should-retry", "").strip().lower())
+        return error
 
     def retry_after(self, reply: Reply) -> float | None:
         """Seconds until the provider wants to be asked again."""
