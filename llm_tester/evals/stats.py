@@ -74,6 +74,22 @@ def interval(scores: Sequence[float]) -> tuple[float, float] | None:
     return moments.interval()
 
 
+def clustered(clusters: Sequence[Sequence[float]]) -> tuple[float, float, float] | None:
+    """The mean over samples of each one's mean score over its epochs, and its 95 % interval; None for no scores.
+
+    Samples are independent and epochs of one sample are not, so each sample counts once, however often it was asked:
+    with one epoch this is `interval`. Clusters without scores are left out.
+    """
+    moments = Moments()
+    for scores in clusters:
+        if any(not 0 <= score <= 1 for score in scores):
+            raise ValueError("a score is 0 to 1")
+        if scores:
+            moments.add(min(math.fsum(scores) / len(scores), 1.0))
+    mean, limits = moments.mean, moments.interval()
+    return None if mean is None or limits is None else (mean, *limits)
+
+
 def percentile(values: Sequence[float], q: float) -> float | None:
     """The value below which `q` (0 to 100) percent of `values` lie; None for no values.
 

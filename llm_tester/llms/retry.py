@@ -62,9 +62,9 @@ class RetryPolicy:
         """Seconds to wait after failed attempt `attempt` (counted from 1), or None when `error` is final.
 
         What the provider asked for in `retry_after` wins, unless it is no waiting time (negative, not a number); when
-        it is longer than `max_delay` the error is final.
+        it is longer than `max_delay` the error is final. So is one after which text was handed on already.
         """
-        if not is_retryable(error) or attempt > self.max_retries:
+        if error.text or not is_retryable(error) or attempt > self.max_retries:
             return None
         if error.retry_after is not None and error.retry_after >= 0:
             return error.retry_after if error.retry_after <= self.max_delay else None
@@ -78,6 +78,8 @@ class RetryPolicy:
 
     def explain(self, attempt: int, error: ProviderError) -> str:
         """Why no further attempt is made, in a few words; empty for an error that is final by itself."""
+        if error.text:
+            return "a stream that was read in part is not asked for again"
         if not is_retryable(error):
             return ""
         if error.retry_after is not None and error.retry_after > self.max_delay:

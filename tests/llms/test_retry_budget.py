@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from llm_tester.errors import BadRequestError, OverloadedError, QuotaExceededError, RateLimitError
+from llm_tester.errors import BadRequestError, OverloadedError, ProviderError, QuotaExceededError, RateLimitError
 from llm_tester.llms.retry import RetryBudget, RetryPolicy, is_retryable
 
 
-def test_an_outage_does_not_multiply_the_load():
+def test_an_outage_does_not_multiply_the_load() -> None:
     budget, attempts = RetryBudget(), 0
     for _ in range(100):
         budget.earn()
@@ -20,11 +20,12 @@ def test_an_outage_does_not_multiply_the_load():
     assert attempts == 150
 
 
-def test_threads_share_one_budget():
+def test_threads_share_one_budget() -> None:
     budget = RetryBudget()
     for _ in range(20):
         budget.earn()
-    barrier, taken = threading.Barrier(8), []
+    barrier = threading.Barrier(8)
+    taken: list[bool] = []
 
     def take() -> None:
         barrier.wait()
@@ -48,13 +49,13 @@ def test_threads_share_one_budget():
         (QuotaExceededError("q"), True, False),
     ],
 )
-def test_the_word_of_the_provider_wins_but_for_credit(error, said, again):
+def test_the_word_of_the_provider_wins_but_for_credit(error: ProviderError, said: bool | None, again: bool) -> None:
     error.should_retry = said
     assert is_retryable(error) is again
     assert (RetryPolicy(jitter=False).delay(1, error) is not None) is again
 
 
-def test_limited_calls_go_back_behind_the_limiter_only_where_asked():
+def test_limited_calls_go_back_behind_the_limiter_only_where_asked() -> None:
     limited = [RateLimitError("r", status=429), OverloadedError("o", status=529)]
     waiting = RetryPolicy(requeue_limited=True)
     assert [waiting.requeues(error) for error in limited] == [True, True]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from llm_tester.errors import TaskError
 from llm_tester.evals.samples import Answer, Outcome, Sample, Score, ScoreContext, undelivered
-from llm_tester.evals.scorers.numbers import number_text
-from llm_tester.evals.scorers.text import normalise, only_thoughts, without_thoughts
+from llm_tester.evals.scorers.text import accepted_texts, normalise, only_thoughts, without_thoughts
 
 
 class ExactScorer(BaseModel):
@@ -32,34 +29,17 @@ class ExactScorer(BaseModel):
         if not text:
             return only_thoughts(answer)
         given = normalise(text, ignore_case=self.ignore_case)
-        if any(given == normalise(accepted, ignore_case=self.ignore_case) for accepted in _texts(sample.target)):
+        if any(
+            given == normalise(accepted, ignore_case=self.ignore_case)
+            for accepted in accepted_texts(sample.target, "exact")
+        ):
             return Score(1.0, Outcome.CORRECT)
         return Score(0.0, Outcome.WRONG)
 
     def check_target(self, target: Any) -> None:
         """Raise TaskError unless the target is a text, a number or a list of them, none of them blank."""
-        _texts(target)
+        accepted_texts(target, "exact")
 
     def gold_answer(self, target: Any) -> str:
         """The target's text; of a list, the first."""
-        return _texts(target)[0]
-
-
-def _texts(target: Any) -> list[str]:
-    accepted = [_text(item) for item in (target if isinstance(target, list) else [target])]
-    if not accepted:
-        raise TaskError("The exact scorer needs a target, but its list of accepted texts is empty.")
-    return accepted
-
-
-def _text(item: Any) -> str:
-    if isinstance(item, int | float | Decimal) and not isinstance(item, bool):
-        return number_text(item)
-    if not isinstance(item, str):
-        raise TaskError(
-            f"The exact scorer needs a text or a number as its target, or a list of them, not {type(item).__name__}.",
-            hint="Use the fields scorer for objects.",
-        )
-    if not item.strip():
-        raise TaskError("The exact scorer needs a target that is not blank: no answer could equal it.")
-    return item
+        return accepted_texts(target, "exact")[0]

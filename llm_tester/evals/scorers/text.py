@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
+from typing import Any
 
+from llm_tester.errors import TaskError
 from llm_tester.evals.samples import Answer, Outcome, Score
+from llm_tester.evals.scorers.numbers import number_text
 
 _THOUGHT_MARK = re.compile(r"(</?(?:think|thinking|reasoning)>)", re.IGNORECASE)
 
@@ -45,3 +49,25 @@ def only_thoughts(answer: Answer) -> Score:
         return Score(0.0, Outcome.EMPTY, note="There is nothing after the thoughts.")
     outcome = Outcome.TRUNCATED if answer.finish_reason is None else Outcome.INVALID
     return Score(0.0, outcome, note="The thoughts never end.")
+
+
+def accepted_texts(target: Any, scorer: str) -> list[str]:
+    """The texts of a target that is a text, a number or a list of them; else TaskError, which names the scorer."""
+    accepted = [_accepted(item, scorer) for item in (target if isinstance(target, list) else [target])]
+    if not accepted:
+        raise TaskError(f"The {scorer} scorer needs a target, but its list of accepted texts is empty.")
+    return accepted
+
+
+def _accepted(item: Any, scorer: str) -> str:
+    if isinstance(item, int | float | Decimal) and not isinstance(item, bool):
+        return number_text(item)
+    if not isinstance(item, str):
+        raise TaskError(
+            f"The {scorer} scorer needs a text or a number as its target, or a list of them, "
+            f"not {type(item).__name__}.",
+            hint="Use the fields scorer for objects.",
+        )
+    if not item.strip():
+        raise TaskError(f"The {scorer} scorer needs a target that is not blank.")
+    return item
