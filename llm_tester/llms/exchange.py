@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from llm_tester.cost_manager import UNPRICED, cost_of
 from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError, StreamAbandoned
+from llm_tester.llms import call_log
 from llm_tester.llms.flow import Do, Effect, Flow, Wait
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.records import Attempt, Cost, Request, Response, UsageData
@@ -56,6 +57,9 @@ class Provider(Protocol):
     def not_applied(self, request: Request) -> tuple[str, ...]:
         """The parameters that it does not hand on."""
 
+    def redact(self, text: str) -> str:
+        """`text` without the provider's key."""
+
 
 class Admission(Protocol):
     """What an attempt must pass: a budget, a limit, a breaker."""
@@ -93,17 +97,21 @@ def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[R
     """
     if policy.refuse_changes:
         refuse_changes(provider, request)
+    call_log.asked(request)
     attempts: list[Attempt] = []
     waited = 0.0
     while True:
         number = len(attempts) + 1
         outcome = yield from _admitted(provider, request, policy, attempts, waited)
         if isinstance(outcome, Response):
+            call_log.answered(request, outcome)
             return outcome
         delay = policy.retry.delay(number, outcome)
         if delay is None:
             outcome.hint = outcome.hint or policy.retry.explain(number, outcome)
+            call_log.failed(request, outcome)
             raise outcome
+        call_log.retrying(request, outcome, delay)
         waited = delay * 1000
         yield Wait(delay)
 
@@ -144,7 +152,7 @@ def _attempt(
         yield Do(policy.journal.claim)
     started, begun = policy.now(), policy.clock()
     attempt = provider.attempt_stream if policy.streamed else provider.attempt
-    outcome = yield from attempt(request, len(attempts) + 1)
+    outcome = _without_key((yield from attempt(request, len(attempts) + 1)), provider)
     elapsed = (policy.clock() - begun) * 1000
     record = _record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started)
     attempts.append(replace(record, usage=outcome.usage, cost=_cost(outcome, policy)))
@@ -156,6 +164,17 @@ def _attempt(
         journal = policy.journal
         yield Do(lambda: journal.answered(response))
     return response
+
+
+def _without_key(outcome: Delivery | ProviderError, provider: Provider) -> Delivery | ProviderError:
+    """Servers and client libraries may quote the key that they were sent."""
+    if isinstance(outcome, Delivery):
+        text = provider.redact(outcome.text)
+        return outcome if text is outcome.text else replace(outcome, text=text)
+    outcome.message = provider.redact(outcome.message)
+    outcome.args = (outcome.message,)
+    outcome.hint, outcome.text = provider.redact(outcome.hint), provider.redact(outcome.text)
+    return outcome
 
 
 def _note_failure(

@@ -54,6 +54,9 @@ class Scripted:
     def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         return self.attempt(request, number)
 
+    def redact(self, text: str) -> str:
+        return text
+
     def not_applied(self, request: Request) -> tuple[str, ...]:
         return tuple(request.parameters)
 
