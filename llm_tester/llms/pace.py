@@ -1,11 +1,8 @@
-"""How many calls a lane may have under way: grows while all is well, cut once per wave of 429s. Pure; never waits."""
+"""How many calls a lane may have under way: grows while all is well, cut once per wave of 429s. Never waits."""
 
 from __future__ import annotations
 
-import math
 import threading
-import time
-from collections.abc import Callable
 from typing import Literal
 
 Outcome = Literal["good", "limited", "failed", "other"]
@@ -17,16 +14,14 @@ class Pace:
     Safe to share between threads. `size` is the most that may ever be under way.
     """
 
-    def __init__(self, size: int, *, start: int = 4, cut: float = 0.7, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, size: int, *, start: int = 16, cut: float = 0.7) -> None:
         self.size = size
         self._limit = float(min(start, size))
         self._cut = cut
-        self._clock = clock
         self._lock = threading.Lock()
         self._slow_start = True
         self._in_flight = self._number = self._episode_ends = 0
         self._saturated = False
-        self._paused_until = -math.inf
 
     @property
     def limit(self) -> int:
@@ -40,28 +35,23 @@ class Pace:
         with self._lock:
             return self._in_flight
 
-    def wait(self) -> float:
-        """Seconds for which the whole lane is paused."""
+    @property
+    def started(self) -> int:
+        """The number of the call that started last."""
         with self._lock:
-            return max(0.0, self._paused_until - self._clock())
-
-    def pause(self, seconds: float) -> None:
-        """Let nothing start for `seconds`; never shortens a pause."""
-        if 0 <= seconds < math.inf:
-            with self._lock:
-                self._paused_until = max(self._paused_until, self._clock() + seconds)
+            return self._number
 
     def start(self) -> int | None:
         """The number of a call that may start now, or None."""
         with self._lock:
-            if self._clock() < self._paused_until or self._in_flight >= int(self._limit):
+            if self._in_flight >= int(self._limit):
                 return None
             self._in_flight += 1
             self._number += 1
             self._saturated = self._saturated or self._in_flight >= int(self._limit)
             return self._number
 
-    def settle(self, number: int, outcome: Outcome, retry_after: float | None = None) -> None:
+    def settle(self, number: int, outcome: Outcome) -> None:
         """Call `number` ended; a `limited` one that started before the last cut cuts nothing again."""
         with self._lock:
             self._in_flight -= 1
@@ -75,5 +65,3 @@ class Pace:
                 step = 1.0 if self._slow_start else 1 / self._limit
                 self._limit = min(float(self.size), self._limit + step)
                 self._saturated = self._in_flight + 1 >= int(self._limit)
-        if retry_after is not None:
-            self.pause(retry_after)

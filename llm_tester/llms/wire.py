@@ -29,6 +29,7 @@ from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
+from llm_tester.llms.rate_headers import allowance
 from llm_tester.llms.redaction import AddressFilter
 from llm_tester.llms.retry_after import retry_after
 from llm_tester.llms.streams import StreamParser, streamed
@@ -103,13 +104,17 @@ class HTTPProvider(BaseLLM):
 
     def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
         """The delivery in a reply, or the error that its status, or a 200, holds, with the usage that came with it."""
+        told = allowance(reply.headers, time.time())
         try:
             if reply.status != 200:
-                return self.error_of(reply)
-            return self.parse_response(reply, request)
+                raise self.error_of(reply)
+            delivery = self.parse_response(reply, request)
         except ProviderError as error:
-            error.usage = error.usage or self._usage_in(reply)
+            if reply.status == 200:
+                error.usage = error.usage or self._usage_in(reply)
+            error.allowance = told
             return error
+        return delivery if told is None else replace(delivery, allowance=told)
 
     def _usage_in(self, reply: Reply) -> UsageData | None:
         """What was counted for an answer that cannot be used; None where nothing can be read."""

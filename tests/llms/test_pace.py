@@ -1,18 +1,8 @@
-"""Adaptive concurrency: growth, cuts and pauses, in simulated time."""
+"""Adaptive concurrency: growth and cuts."""
 
 from __future__ import annotations
 
-import math
-
 from llm_tester.llms.pace import Outcome, Pace
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def fill(pace: Pace) -> list[int]:
@@ -30,7 +20,7 @@ def wave(pace: Pace, outcome: Outcome) -> int:
 
 
 def test_it_grows_only_when_full_and_up_to_its_size() -> None:
-    pace = Pace(20, clock=Clock())
+    pace = Pace(20, start=4)
     for _ in range(10):
         number = pace.start()
         assert number is not None
@@ -42,7 +32,7 @@ def test_it_grows_only_when_full_and_up_to_its_size() -> None:
 
 
 def test_one_wave_of_refusals_is_one_cut() -> None:
-    pace = Pace(100, start=100, clock=Clock())
+    pace = Pace(100, start=100)
     assert wave(pace, "limited") == 100
     assert (pace.limit, pace.in_flight) == (70, 0)
     wave(pace, "limited")
@@ -50,28 +40,14 @@ def test_one_wave_of_refusals_is_one_cut() -> None:
 
 
 def test_it_never_falls_below_one() -> None:
-    pace = Pace(2, clock=Clock())
+    pace = Pace(2, start=4)
     for _ in range(20):
         wave(pace, "limited")
     assert pace.limit == 1
 
 
 def test_failures_of_the_provider_stop_growth() -> None:
-    pace = Pace(50, clock=Clock())
+    pace = Pace(50, start=4)
     for _ in range(5):
         wave(pace, "failed")
     assert pace.limit == 4
-
-
-def test_a_pause_holds_the_whole_lane_and_is_never_shortened() -> None:
-    clock = Clock()
-    pace = Pace(8, clock=clock)
-    number = pace.start()
-    assert number is not None
-    pace.settle(number, "limited", retry_after=30)
-    for seconds in (-1, 5, math.inf, math.nan):
-        pace.pause(seconds)
-    assert (pace.start(), pace.wait()) == (None, 30)
-    clock.now = 30
-    assert pace.wait() == 0
-    assert pace.start() is not None
