@@ -7,7 +7,10 @@ from collections import deque
 
 QUICK, SLOW = 0.9, 0.5
 """By what a learned rate is cut: while some calls still pass, and when none has passed for a while."""
-GROWTH = 0.05
+GROWTH, SEARCH = 0.05, 2.0
+"""By what part of itself a rate in use grows per second: after a cut, and before the first cut or long after one."""
+CALM = 2.0
+"""Seconds without a refusal after which it grows ever faster."""
 SLOWEST, REMEMBERED = 1 / 60, 1024
 PATIENCE = 6
 
@@ -67,8 +70,8 @@ class LearnedRate:
         self.rate = math.inf
         self._good: deque[float] = deque(maxlen=REMEMBERED)
         self._next = self._began = -math.inf
-        self._grown = 0.0
-        self._refused = 0
+        self._grown = self._cut = 0.0
+        self._refused = self._waves = 0
 
     def wait(self, now: float) -> float:
         """Seconds until the next call may be sent."""
@@ -79,9 +82,14 @@ class LearnedRate:
         if self.rate == math.inf:
             return
         if waited:
-            self.rate *= 1 + GROWTH * min(1.0, now - self._grown)
+            self.rate *= 1 + self._growth(now) * min(1.0, now - self._grown)
         self._grown = now
         self._next = max(self._next, now - 1 / self.rate) + 1 / self.rate
+
+    def _growth(self, now: float) -> float:
+        if self._waves == 1:
+            return SEARCH
+        return min(SEARCH, GROWTH * max(1.0, (now - self._cut) / CALM))
 
     def good(self, now: float) -> None:
         """A call was let through."""
@@ -91,20 +99,22 @@ class LearnedRate:
     def refused(self, now: float) -> None:
         """The first call of a wave was refused."""
         self._refused += 1
+        self._waves += 1
         if self.rate == math.inf:
             self.rate = max(1.0, float(self._passed(now, 1.0)))
+            self._began = now
         else:
             self.rate *= QUICK if self._refused < PATIENCE else SLOW
             span = max(1.0, 10 / self.rate)
-            if now - self._began >= span:
+            if self._waves > 2 and now - self._began >= span:
                 self.rate = min(self.rate, max(1, self._passed(now, span)) / span)
         self.rate = max(SLOWEST, self.rate)
-        self._grown = now
+        self._grown = self._cut = now
         self._next = max(self._next, now + 1 / self.rate)
 
     def resumed(self, now: float) -> None:
         """Calls are sent again after a pause, of which nothing can be learned."""
-        self._began = now
+        self._began = max(self._began, now)
 
     def _passed(self, now: float, seconds: float) -> int:
         return sum(moment > now - seconds for moment in self._good)
