@@ -37,7 +37,7 @@ SDK = Literal["openai", "anthropic"]
 
 # What says who is calling stays; all else that a client adds by itself may come from the environment.
 _KEPT = ("accept", "content-type", "user-agent", "x-stainless-")
-# These write addresses, or the headers of answers, to their logs.
+# At DEBUG these write addresses and headers to their logs, those of requests too.
 _LOGGERS = (
     "anthropic._base_client",
     "openai._base_client",
@@ -183,8 +183,9 @@ class SDKTransport(HTTPTransport):
     def _settings(self, wire: WireRequest, proxy: str | None, vendor: Vendor, *, asynchronous: bool) -> dict[str, Any]:
         import httpx2
 
-        if self._redact is not None and not self._clients and not self._of_loops:
-            _hide_keys(self, self._redact)
+        redact, self._redact = self._redact, None
+        if redact is not None:
+            _hide_keys(self, redact)
         kind: Any = httpx2.AsyncClient if asynchronous else httpx2.Client
         network = kind(
             verify=self._tls.context(),
