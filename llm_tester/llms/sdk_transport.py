@@ -190,7 +190,7 @@ class SDKTransport(HTTPTransport):
         network = kind(
             verify=self._tls.context(),
             proxy=proxy,
-            # With trust_env a login from ~/.netrc would replace the key.
+            # The proxy is chosen as over plain HTTP, and the certificates are.
             trust_env=False,
             follow_redirects=False,
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=self._connections),
