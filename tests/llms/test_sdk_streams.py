@@ -81,7 +81,7 @@ def test_a_stream_s_deadline_status_and_whole_answer(way: str, server: LoopbackS
 
 @pytest.mark.parametrize("api", APIS)
 def test_streams_that_are_left_early_are_closed(api: str, server: LoopbackServer) -> None:
-    server.play(Play(TEXT, chunks=40, pace=0.05))
+    server.play(Play(TEXT, chunks=100, pace=0.02))
     asked = sdk(api, server)
     for _ in range(5):
         with asked.stream("hi") as stream:
