@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from faults.kills import SAMPLES, answer, kills
@@ -14,7 +15,7 @@ from faults.table import Finding
 from llm_tester.testing import LoopbackServer
 
 SEED = 20261121
-UNSHARE, STRACE, FAKETIME = (shutil.which(name) for name in ("unshare", "strace", "faketime"))
+UNSHARE, STRACE = shutil.which("unshare"), shutil.which("strace")
 Row = Callable[[Path], Finding]
 
 
@@ -146,15 +147,38 @@ def two_processes(folder: Path) -> Finding:
 
 def clock(folder: Path) -> Finding:
     """X9"""
-    fault, required = "the clock jumps", "no negative duration"
-    if FAKETIME is None:
-        return Finding("X9", fault, "faketime", required, "faketime is not installed", None)
+    fault, injected, required = "the clock jumps", "an hour back, an hour on", "no negative duration, the run ends well"
+    library = _faketime()
+    if library is None:
+        return Finding("X9", fault, injected, required, "`pip install libfaketime` makes this row run", None)
+    folder.mkdir(parents=True)
+    hands = folder / "clock"
+    hands.write_text("+0")
+    faked = [
+        f"LD_PRELOAD={library}",
+        f"FAKETIME_TIMESTAMP_FILE={hands}",
+        "FAKETIME_NO_CACHE=1",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        "DONT_FAKE_MONOTONIC=1",
+    ]
     with LoopbackServer(answer) as server:
-        room = Room(folder, f"{server.url}/v1", samples=SAMPLES)
-        ended = room.batch(before=[FAKETIME, "--exclude-monotonic", "-f", "+0 x-50"])
+        room = Room(folder / "room", f"{server.url}/v1", samples=SAMPLES)
+        with room.start("run", "sums", "-m", "p:m", "--yes", "--name", "r", before=["env", *faked]) as process:
+            for share, offset in ((0.25, "-1h"), (0.5, "+1h")):
+                server.wait_for(int(SAMPLES * share), timeout=20)
+                hands.write_text(offset)
+            process.communicate(timeout=60)
     (negative,) = room.sql("SELECT count(*) FROM attempts WHERE latency_ms < 0 OR waited_ms < 0")[0]
-    held = ended.code == 0 and negative == 0
-    return Finding("X9", fault, "faketime, backwards", required, f"{negative} negative durations", held)
+    ((span,),) = room.sql("SELECT max(claimed_at) - min(claimed_at) FROM calls")
+    counted = f"exit {process.returncode}, {negative} negative durations, claims {span / 60:.0f} minutes apart"
+    held = process.returncode == 0 and negative == 0 and span > 3600
+    return Finding("X9", fault, injected, required, counted, held)
+
+
+def _faketime() -> Path | None:
+    spec = find_spec("libfaketime")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    return next(folder.rglob("libfaketime.so.1"), None) if spec else None
 
 
 def rows(count: int) -> dict[str, Row]:
