@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from faults import answers, network, process
+from faults import answers, limits, network, process
 from faults.table import render
 
 KILLS = 200
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=(), metavar="ROW", help="rows or groups, such as N X2")
     parser.add_argument("--kills", type=int, default=KILLS, help=f"how often X2 kills, {KILLS} where not given")
     given = parser.parse_args()
-    chosen, rows = given.only, {**network.ROWS, **answers.ROWS, **process.rows(given.kills)}
+    chosen, rows = given.only, {**network.ROWS, **answers.ROWS, **limits.ROWS, **process.rows(given.kills)}
     findings = []
     for number, row in rows.items():
         if chosen and not (number in chosen or number.rstrip("0123456789") in chosen):
