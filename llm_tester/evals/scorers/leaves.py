@@ -8,7 +8,7 @@ from math import fsum
 from typing import Any
 
 from llm_tester.evals.scorers.matching import align, assign
-from llm_tester.evals.scorers.rules import ByType, Comparison, FieldRule, ListRule, Scalar
+from llm_tester.evals.scorers.rules import ByType, Comparison, FieldRule, ListRule, Scalar, TextRule
 
 MAX_DEPTH = 64
 """Containers nested deeper than this are refused; no gold needs it, and the program's stack ends somewhere."""
@@ -110,6 +110,8 @@ def _verdict(path: Path, gold: Leaf, answer: Leaf | None) -> Verdict:
 
 def _share(gold: Leaf, answer: Leaf) -> float:
     if isinstance(gold, ScalarLeaf) and isinstance(answer, ScalarLeaf):
+        if isinstance(gold.rule, TextRule):
+            return gold.rule.share(gold.key, answer.key)
         return 1.0 if gold.rule.same(gold.key, answer.key) else 0.0
     if isinstance(gold, ListLeaf) and isinstance(answer, ListLeaf):
         return _f1(gold, answer)
