@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-pythons lint format docs build clean
+.PHONY: help demo test test-pythons lint format docs build bench bench-peers clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,8 +46,14 @@ format: $(VENV)/.dev ## Put the code into its canonical form
 docs: $(VENV)/.dev ## Bring the generated parts of README and docs up to date
 	$(BIN)/cog -r README.md docs/cli.md
 
+bench: $(VENV)/.dev ## Measure the speed as ratios; ROUNDS=1 QUICK=1 for a look
+	$(BIN)/python -m bench --rounds $(or $(ROUNDS),5) $(if $(QUICK),--quick)
+
+bench-peers: $(VENV)/.dev ## Measure other tools on the same work; PEERS="inspect_ai deepeval litellm"
+	$(BIN)/python -m bench.peers --rounds $(or $(ROUNDS),3) $(PEERS)
+
 build: $(VENV)/.dev ## Build the wheel and the source archive
 	$(BIN)/python -m build --no-isolation
 
 clean: ## Remove virtual environments, caches and builds
-	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .coverage* *.egg-info
+	rm -rf .venv .venv-* bench/.venvs build dist .pytest_cache .mypy_cache .ruff_cache .coverage* *.egg-info

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ProviderTimeoutError,
         QuotaExceededError,
         RateLimitError,
+        StreamAbandoned,
         TaskError,
         UnknownModelError,
         UnknownProviderError,
@@ -42,6 +43,15 @@ if TYPE_CHECKING:
     from llm_tester.evals.tester import LLMTester, Run
     from llm_tester.llms.apis.openai_compatible import OpenAICompatible
     from llm_tester.llms.base import BaseLLM
+    from llm_tester.llms.convenience import (
+        acomplete,
+        astream,
+        complete,
+        generate,
+        generate_stream,
+        get_provider,
+        stream,
+    )
     from llm_tester.llms.llm_registry import (
         ProviderRegistry,
         discover_providers,
@@ -51,6 +61,7 @@ if TYPE_CHECKING:
     from llm_tester.llms.provider_factory import create_provider, discover_provider_classes, load_provider_config
     from llm_tester.llms.provider_manager import ProviderManager
     from llm_tester.llms.retry import RetryPolicy
+    from llm_tester.llms.streams import AsyncStream, Stream
     from llm_tester.llms.wire import HTTPProvider
     from llm_tester.records import Attempt, Cost, Message, Request, Response, TLSConfig, UsageData
 
@@ -79,6 +90,7 @@ _MODULES = {
         "ProviderTimeoutError",
         "QuotaExceededError",
         "RateLimitError",
+        "StreamAbandoned",
         "TaskError",
         "UnknownModelError",
         "UnknownProviderError",
@@ -89,10 +101,20 @@ _MODULES = {
     "evals.tester": ("LLMTester", "Run"),
     "llms.apis.openai_compatible": ("OpenAICompatible",),
     "llms.base": ("BaseLLM",),
+    "llms.convenience": (
+        "acomplete",
+        "astream",
+        "complete",
+        "generate",
+        "generate_stream",
+        "get_provider",
+        "stream",
+    ),
     "llms.llm_registry": ("ProviderRegistry", "discover_providers", "get_llm_provider", "reset_provider_cache"),
     "llms.provider_factory": ("create_provider", "discover_provider_classes", "load_provider_config"),
     "llms.provider_manager": ("ProviderManager",),
     "llms.retry": ("RetryPolicy",),
+    "llms.streams": ("AsyncStream", "Stream"),
     "llms.wire": ("HTTPProvider",),
     "records": ("Attempt", "Cost", "Message", "Request", "Response", "TLSConfig", "UsageData"),
 }
@@ -100,6 +122,7 @@ _HOME = {name: f"llm_tester.{module}" for module, names in _MODULES.items() for 
 
 __all__ = [
     "AllProvidersFailedError",
+    "AsyncStream",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
@@ -139,6 +162,8 @@ __all__ = [
     "Run",
     "Sample",
     "Score",
+    "Stream",
+    "StreamAbandoned",
     "TLSConfig",
     "Task",
     "TaskError",
@@ -147,13 +172,20 @@ __all__ = [
     "UsageData",
     "Workspace",
     "__version__",
+    "acomplete",
+    "astream",
+    "complete",
     "create_provider",
     "discover_provider_classes",
     "discover_providers",
     "error_for_status",
+    "generate",
+    "generate_stream",
     "get_llm_provider",
+    "get_provider",
     "load_provider_config",
     "reset_provider_cache",
+    "stream",
 ]
 
 

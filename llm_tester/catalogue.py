@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -152,6 +153,29 @@ class AuthConfig(Document):
         return self
 
 
+class TLSSettings(Document):
+    """How servers are trusted, and what this client shows them: paths of PEM files."""
+
+    verify: bool | None = None
+    """Whether a server's certificate is verified; true where nothing says otherwise."""
+    cert_file: str | None = None
+    """The certificate of this client."""
+    key_file: str | None = None
+    """The key of that certificate, where it is not in the same file."""
+    ca_file: str | None = None
+    """The authorities that are trusted, in place of those of the system."""
+
+    def over(self, other: TLSSettings | None) -> TLSSettings:
+        """These settings laid over `other`."""
+        named = {name: value for name, value in self.model_dump().items() if value is not None}
+        return (other or TLSSettings()).model_copy(update=named)
+
+    def below(self, folder: Path) -> TLSSettings:
+        """The same with paths that start at `folder`."""
+        paths = {name: getattr(self, name) for name in ("cert_file", "key_file", "ca_file")}
+        return self.model_copy(update={name: str(folder / path) for name, path in paths.items() if path})
+
+
 class UsageConfig(Document):
     """Where a provider's answers hold their token counts, as far as they differ from what its api says."""
 
@@ -194,6 +218,12 @@ class ProviderConfig(Document):
     """How many calls may be in flight at once."""
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     """Seconds that one attempt may take in all."""
+    connect_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    """Seconds that a connection may take to be made."""
+    max_response_bytes: Positive = 16 * 1024 * 1024
+    """The largest answer that is read."""
+    tls: TLSSettings | None = None
+    """How the server is trusted."""
     simulated: bool = False
     """Whether answers are made up or replayed here, so that they cost no new money."""
     open_catalogue: bool = False
@@ -229,6 +259,12 @@ class ProviderOverride(Document):
     """How many calls may be in flight at once."""
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Seconds that one attempt may take in all."""
+    connect_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds that a connection may take to be made."""
+    max_response_bytes: Positive | None = None
+    """The largest answer that is read."""
+    tls: TLSSettings | None = None
+    """How the server is trusted; paths start at the workspace."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the provider's class, laid over those of its own file."""
     llm_models: tuple[ModelEntry, ...] = ()
@@ -252,7 +288,7 @@ def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
     """
     changes = {
         name: getattr(override, name)
-        for name in ("base_url", "max_connections", "timeout")
+        for name in ("base_url", "max_connections", "timeout", "connect_timeout", "max_response_bytes")
         if getattr(override, name) is not None
     }
     merged = {entry.name: entry for entry in config.llm_models}
@@ -268,5 +304,7 @@ def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
             )
         merged.setdefault(chosen, ModelEntry(name=chosen))
         merged = {name: entry.model_copy(update={"default": name == chosen}) for name, entry in merged.items()}
+    if override.tls is not None:
+        changes["tls"] = override.tls.over(config.tls)
     changes |= {"llm_models": tuple(merged.values()), "options": {**config.options, **override.options}}
     return config.model_copy(update=changes)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from llm_tester.catalogue import ProviderOverride
+from llm_tester.catalogue import ProviderOverride, TLSSettings
 from llm_tester.documents import Document, read_json, read_text, validate
 from llm_tester.errors import ConfigurationError
 
@@ -79,6 +79,11 @@ class Settings(Document):
     """Defaults of `run`."""
     retry: RetrySettings = Field(default_factory=RetrySettings)
     """How failed calls are tried again."""
+    on_unsupported: Literal["error", "warn", "drop"] = "warn"
+    """What happens when a model does not take a parameter as it is asked for: nothing is sent, or it is left out or
+    renamed, with a note or with a word in the response only."""
+    tls: TLSSettings | None = None
+    """How servers are trusted; paths start at the workspace. TLS_VERIFY, TLS_CA_FILE and their like win over it."""
 
     @field_validator("providers", mode="before")
     @classmethod
@@ -156,6 +161,21 @@ class Workspace:
         """The label under which calls are billed."""
         chosen = self.environment.get("LLM_TESTER_PROJECT") or self.settings.run.project
         return chosen or (self.root.name if self.root else "") or "default"
+
+    def tls(self, of_provider: TLSSettings | None) -> TLSSettings:
+        """The TLS settings of a provider in this workspace: environment, its own ones, those of config.json."""
+        ours = self.settings.tls and self.settings.tls.below(self.root or Path.cwd())
+        theirs = of_provider.over(ours) if of_provider else ours
+        return _tls_of(self.environment).over(theirs)
+
+
+def _tls_of(environment: Mapping[str, str]) -> TLSSettings:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    said = environment.get("TLS_VERIFY", "").strip().lower()
+    if said and said not in words:
+        raise ConfigurationError(f'TLS_VERIFY is "{said}": expected true or false', hint="Correct or unset it.")
+    files = {name: environment.get(f"TLS_{name.upper()}") or None for name in ("cert_file", "key_file", "ca_file")}
+    return TLSSettings(verify=words.get(said), **files)
 
 
 def _is_workspace(folder: Path) -> bool:

@@ -141,6 +141,8 @@ def billed_tokens(usage: UsageData) -> dict[str, int]:
     counts = usage.counts()
     if usage.inconsistent or "input" not in counts or "output" not in counts:
         return {}
+    if len(counts) == 2:
+        return counts if min(counts.values()) >= 0 else {}
     billed = {name: counts[name] for name in (*INPUT_PARTS, *OUTPUT_PARTS) if counts.get(name)}
     billed["input"] = counts["input"] - sum(counts.get(name, 0) for name in INPUT_PARTS)
     billed["output"] = counts["output"] - sum(counts.get(name, 0) for name in OUTPUT_PARTS)
@@ -165,6 +167,16 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
     known = sum((line.usd for line in lines if line.usd is not None), Decimal(0))
     complete = bool(billed) and rates.known and all(line.usd is not None for line in lines)
     return Cost(tuple(lines), known, complete, rates.source, rates.priced_on)
+
+
+def without_cache(usage: UsageData, rates: Rates, moment: datetime | None = None) -> Cost:
+    """The cost of the same answer had the provider's cache held nothing: cached reads at the rate of plain input.
+
+    A cost that the provider reports itself stays, and is "at least" where the answer read from the cache.
+    """
+    cost = cost_of(replace(usage, cached_input=None), rates, moment)
+    hidden = usage.reported_cost is not None and usage.cached_input
+    return replace(cost, complete=False) if hidden else cost
 
 
 def _line(token_class: str, tokens: int, rate: Decimal | None) -> CostLine:

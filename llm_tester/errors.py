@@ -8,7 +8,8 @@ LLMTesterError                .hint says what to do next
 ├─ ProviderError              .provider .model .status .retryable .retry_after .attempts
 │  ├─ AuthenticationError · RateLimitError · QuotaExceededError · OverloadedError
 │  ├─ BadRequestError · ContextLengthError · ContentFilterError · BadResponseError
-│  └─ ProviderTimeoutError · ProviderConnectionError · CircuitOpenError · AllProvidersFailedError
+│  ├─ ProviderTimeoutError · ProviderConnectionError · StreamAbandoned
+│  └─ CircuitOpenError · AllProvidersFailedError
 ├─ BudgetExceededError
 ├─ TaskError                  a malformed task, sample, gold or scorer
 └─ LedgerError                the record of runs cannot be read, written or used so
@@ -61,7 +62,9 @@ class ProviderLoadError(LLMTesterError):
 class ProviderError(LLMTesterError):
     """A call that a provider did not answer well.
 
-    `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try.
+    `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try. `text` is
+    what of an answer came before it broke off, `usage` the records.UsageData that came with it; `should_retry` is what
+    the provider itself said about trying again, None where it said nothing.
     """
 
     retryable: ClassVar[bool] = False
@@ -76,6 +79,8 @@ class ProviderError(LLMTesterError):
         status: int | None = None,
         retry_after: float | None = None,
         attempts: tuple[Any, ...] = (),
+        text: str = "",
+        usage: Any = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.provider = provider
@@ -83,6 +88,9 @@ class ProviderError(LLMTesterError):
         self.status = status
         self.retry_after = retry_after
         self.attempts = attempts
+        self.text = text
+        self.usage = usage
+        self.should_retry: bool | None = None
 
 
 class AuthenticationError(ProviderError):
@@ -135,6 +143,10 @@ class ProviderConnectionError(ProviderError):
     """The connection could not be made, or broke."""
 
     retryable = True
+
+
+class StreamAbandoned(ProviderError):
+    """A stream was left before its end by who read it; what it cost is known only in part."""
 
 
 class CircuitOpenError(ProviderError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -114,7 +115,10 @@ USAGE_KEYS = frozenset(f.name for f in fields(UsageData)) - {"inconsistent"} | {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to one model. `tags` are for in-process providers and the ledger and never reach the wire."""
+    """One question to one model. `tags` are for in-process providers and the ledger and never reach the wire.
+
+    `defaults` names the parameters that the caller did not ask for: they are sent where the model takes them.
+    """
 
     provider: str
     model: str
@@ -127,6 +131,7 @@ class Request:
     call_id: str = ""
     project: str = ""
     timeout: float | None = None
+    defaults: frozenset[str] = frozenset()
 
     @property
     def prompt(self) -> str:
@@ -150,7 +155,10 @@ def chat(prompt: str, system_prompt: str = "") -> tuple[Message, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try on the wire: how it ended, the wait before it and its duration (send to last byte) in milliseconds."""
+    """One try on the wire: how it ended, the wait before it and its duration (send to last byte) in milliseconds.
+
+    `cost` is None for a try that bought nothing, and not complete for one that may have bought something.
+    """
 
     number: int
     provider: str
@@ -162,6 +170,8 @@ class Attempt:
     waited_ms: float = 0.0
     latency_ms: float | None = None
     started_at: float = 0.0
+    usage: UsageData | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +222,25 @@ class Response:
     simulated: bool = False
     call_id: str = ""
 
+    @property
+    def model_mismatch(self) -> bool:
+        """Whether another model answered than was asked for; see `is_other_model`."""
+        return is_other_model(self.model, self.served_model)
+
     def with_cost(self, cost: Cost) -> Response:
         """The same answer at other prices."""
         return replace(self, cost=cost)
+
+
+_SNAPSHOT = re.compile(r"-(\d{4}-?\d{2}-?\d{2}|\d{4}|\d{6})$")
+
+
+def is_other_model(asked: str, served: str) -> bool:
+    """Whether `served` names another model than `asked`: a dated snapshot of the same name is none, nor is what a name
+    with -latest stands for, nor a name with or without the maker before a slash."""
+    wanted, got = (name.lower().rpartition("/")[2] for name in (asked, served))
+    base = wanted.removesuffix("-latest")
+    return got not in (wanted, base) and _SNAPSHOT.sub("", got) != base
 
 
 def digest(value: Any) -> str:

@@ -25,6 +25,7 @@ from llm_tester.cost_manager import (
     rates_of,
     rates_to_json,
     usd_text,
+    without_cache,
 )
 from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, TOKEN_CLASSES, UsageData
 
@@ -306,3 +307,17 @@ def test_the_bound_is_at_the_dearest_of_all_rates() -> None:
 def test_half_a_span_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="needs both"):
         TimedPrices.model_validate({"cost_input": 1, **given})
+
+
+def test_without_the_cache_every_read_of_it_costs_as_plain_input() -> None:
+    cached = Rates({**SIMPLE.by_class, "cached_input": Decimal("0.3")}, source="catalogue")
+    usage = UsageData(1000, 10, cached_input=900)
+    assert cost_of(usage, cached).usd == Decimal("0.00072")
+    assert without_cache(usage, cached).usd == cost_of(UsageData(1000, 10), cached).usd == Decimal("0.00315")
+
+
+def test_what_the_provider_reports_hides_its_discount() -> None:
+    usage = UsageData(1000, 10, cached_input=900, reported_cost=Decimal("0.5"))
+    assert (without_cache(usage, SIMPLE).known, without_cache(usage, SIMPLE).usd) == (Decimal("0.5"), None)
+    whole = UsageData(1000, 10, reported_cost=Decimal("0.5"))
+    assert without_cache(whole, SIMPLE).usd == Decimal("0.5")

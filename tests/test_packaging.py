@@ -69,6 +69,7 @@ def test_the_wheel_has_its_providers_and_tasks_inside_the_package(programs: Path
         sorted(path.parent.name for path in (CHECKOUT / "tasks").glob("*/task.json")), True
     )
     assert (package / "py.typed").is_file()
+    assert (package / "reporting" / "report.html.jinja").is_file()
 
 
 def test_the_installed_program_runs_the_demonstration(programs: Path, tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ COMMANDS = {
     "run": Entry("run", "Run tasks on models and show which is best, at what cost."),
     "resume": Entry("resume", "Go on with a run that stopped; nothing stored is asked for again."),
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
-    "report": Entry("report", "Print a run as Markdown, JSON or CSV."),
+    "report": Entry("report", "Write a run's cost report as an HTML page, or print it as Markdown, CSV or JSON."),
+    "reprice": Entry("reprice", "Show what a run would cost at the catalogue's prices of today or another day."),
     "runs": Entry("runs", "List runs."),
     "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),
+    "ask": Entry("ask", "Ask one model one question; the answer as it comes, with tokens and cost."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
 }

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from llm_tester.evals.execution import Execution
+from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
 from llm_tester.reporting.report import Report
@@ -72,10 +73,11 @@ def _lines(console: Console, execution: Execution, ended: threading.Event) -> No
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write the run's Markdown report into the workspace's reports folder."""
+    """Write the run's report into the workspace's reports folder, as a page and as Markdown; the page's path."""
     folder.mkdir(exist_ok=True)
-    path = folder / f"{report.run.id}.md"
-    path.write_text(markdown(report), "utf-8")
+    for ending, text in ((".md", markdown(report)), (".html", html(report))):
+        path = folder / f"{report.run.id}{ending}"
+        path.write_text(text, "utf-8")
     return path
 
 

@@ -16,6 +16,7 @@ from llm_tester.cli.progress import closing, header, watching, write_report
 from llm_tester.config import Workspace
 from llm_tester.errors import LLMTesterError
 from llm_tester.evals.execution import Execution, PreparedRun, RunOptions, prepare
+from llm_tester.evals.matrix import matrix, read_entrant, read_parameters
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.reporting.phrases import score_text
 from llm_tester.reporting.report import Report, build_report
@@ -33,6 +34,18 @@ def run(
     model: Annotated[
         list[str] | None, typer.Option("-m", "--model", metavar="P:M", help="provider:model; once per model.")
     ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A prompt of the task; once per variant to compare.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter for every model of -m.")
+    ] = None,
+    params: Annotated[
+        list[str] | None, typer.Option(metavar="JSON", help="A set of parameters, or @FILE; once per set to compare.")
+    ] = None,
+    entrant: Annotated[
+        list[str] | None, typer.Option(metavar="JSON", help="One entrant as in config.json, or @FILE.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many samples of each task.")] = None,
     max_connections: Annotated[
         int | None, typer.Option(min=1, max=1024, help="At most this many calls in flight to one provider.")
@@ -49,7 +62,11 @@ def run(
     here = workspace(named)
     here.require_root()
     registry = ProviderRegistry(here)
-    options = RunOptions(tasks or (), model or (), limit, max_connections, name)
+    models = [
+        *matrix(model or (), prompt or (), read_parameters(param or (), params or ())),
+        *[read_entrant(text) for text in entrant or ()],
+    ]
+    options = RunOptions(tasks or (), models, limit, max_connections, name)
     with quiet(as_json):
         prepared = prepare(here, registry, options)
     if not yes and not as_json:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from llm_tester.cli.console import JsonOption, WorkspaceOption, out, print_json, single, workspace
+from llm_tester.errors import ConfigurationError
 from llm_tester.evals.checking import CHANCE_LIMIT, TaskCheck, check_task
+from llm_tester.evals.drafting import MadeTask, Wish, draft_task
 from llm_tester.evals.scaffold import make_task
 from llm_tester.evals.tasks import FoundTask, find_tasks, load_task
 from llm_tester.reporting.tables import listing, safe
+from llm_tester.reporting.text import printable
 
 app = single(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or folder.")]
@@ -72,9 +76,40 @@ def findings(found: TaskCheck) -> list[str]:
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The new task's name.")], named: WorkspaceOption = None
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new task's name.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A .csv, .tsv or .jsonl file or a folder of samples.")
+    ] = None,
+    input_column: Annotated[str | None, typer.Option("--input", metavar="COL", help="The column of the input.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="COL", help="The column of the target; several: one each.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option("--id", metavar="COL", help="The column of the id.")] = None,
+    scorer: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="How answers are scored; else as targets are.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The prompt; the input goes to {{ input }}, else below it.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The file's encoding, such as cp1252, where it is not UTF-8.")
+    ] = None,
+    named: WorkspaceOption = None,
 ) -> None:
-    """Make a small task that works as it stands, to be changed into your own."""
-    folder = make_task(name, workspace(named))
-    sys.stdout.write(f"made {folder}/\n")
+    """Make a small task that works as it stands, or one of your own samples; nothing is ever overwritten."""
+    options = {"--input": input_column, "--target": target, "--id": id_column, "--scorer": scorer}
+    options |= {"--prompt": prompt, "--encoding": encoding}
+    if source is None:
+        needless = next((option for option, value in options.items() if value is not None), None)
+        if needless:
+            raise ConfigurationError(f"{needless} belongs to --from FILE", hint="Name the file with your samples.")
+        made = MadeTask(make_task(name, workspace(named)), 3, "fields", ())
+    else:
+        wish = Wish(source, input_column, tuple(target or ()), id_column, scorer, prompt, encoding)
+        made = draft_task(name, workspace(named), wish)
+    sys.stdout.write(f"made {made.folder}/\n")
+    if source is not None:
+        sys.stdout.write(f"{made.samples:,} samples, scored by {made.scorer}\n")
+    for note in made.notes:
+        sys.stdout.write(f"Note: {printable(note)}.\n")
     sys.stdout.write(f"Next: llm-tester tasks check {name}, then llm-tester run {name} -m provider:model\n")

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from llm_tester.evals.samples import Answer, Sample
+from llm_tester.evals.samples import Answer, Sample, transcript
 from llm_tester.evals.scorers import FieldsScorer
 from llm_tester.evals.tasks import Task
 
@@ -52,8 +52,8 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
     kept: list[Sample] = []
     for sample in task.samples():
         task.check_gold(sample)
-        rendered = [task.messages(sample, variant)[-1].content for variant in task.prompts]
-        prompt = prompt or rendered[0]
+        rendered = [task.messages(sample, variant) for variant in task.prompts]
+        prompt = prompt or transcript([turn for turn in rendered[0] if turn.role != "system"])
         count += 1
         score = await task.score(sample, Answer(task.scorer.gold_answer(sample.target), "stop"))
         if score.value < 1.0:

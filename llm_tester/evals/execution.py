@@ -22,8 +22,10 @@ from llm_tester.evals.run_records import EntrantRecord, PlannedEntrant, RunRecor
 from llm_tester.evals.runner import Runner, call_bound
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.tasks import Task, load_task
+from llm_tester.llms.exchange import refuse_changes
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_manager import ProviderManager
+from llm_tester.records import Request
 from llm_tester.version import __version__
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -160,6 +162,7 @@ class PreparedRun:
             "limit": options.limit,
             "max_connections": _connections(workspace, options.max_connections),
             "retry": workspace.settings.retry.model_dump(),
+            "on_unsupported": workspace.settings.on_unsupported,
             "version": __version__,
         }
         ledger = Ledger(workspace.ledger_path)
@@ -196,7 +199,17 @@ def prepare(workspace: Workspace, registry: ProviderRegistry, options: RunOption
     planned = [_planned(entrant, registry) for entrant in entrants]
     seed = defaults.seed if options.seed is None else options.seed
     plans = plan_tasks(tasks, entrants, limit=options.limit, seed=seed)
+    if workspace.settings.on_unsupported == "error":
+        _refuse_changes(tasks, entrants, registry)
     return PreparedRun(workspace, registry, plans, planned, options, seed)
+
+
+def _refuse_changes(tasks: Sequence[Task], entrants: Sequence[Entrant], registry: ProviderRegistry) -> None:
+    for task in tasks:
+        for entrant in entrants:
+            parameters = {**task.config.parameters, **entrant.parameters}
+            asked = Request(entrant.provider, entrant.model, (), parameters=parameters)
+            refuse_changes(registry.get(entrant.provider), asked)
 
 
 def resume(workspace: Workspace, registry: ProviderRegistry, reference: str) -> Execution:

@@ -260,11 +260,11 @@ class Ledger:
 
         return self.store.submit(write)
 
-    def failed(self, call: int, error: ProviderError) -> Future[Any]:
+    def failed(self, call: int, error: ProviderError, price: int) -> Future[Any]:
         """Record that a call ended without an answer."""
 
         def write(connection: sqlite3.Connection) -> None:
-            write_attempts(connection, call, error.attempts)
+            write_attempts(connection, call, error.attempts, price)
             end_call(connection, call, "failed")
             roll(connection, call)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
 from llm_tester.evals.run_records import PlannedEntrant
-from llm_tester.records import Attempt, Response, digest, short_id
+from llm_tester.records import Attempt, CostLine, Response, digest, short_id
 
 NO_PRICE = 0
 
@@ -135,26 +135,16 @@ def write_answer(connection: sqlite3.Connection, call: int, response: Response, 
     )
     billed = [line for line in response.cost.lines if line.tokens or line.usd]
     connection.executemany(
-        "INSERT INTO costs VALUES (?, ?, ?, ?, ?)",
-        [
-            (
-                call,
-                NO_PRICE if line.token_class == "reported" else price,  # noqa: S105 - a token class is no secret
-                line.token_class,
-                line.tokens,
-                None if line.usd is None else picodollars(line.usd),
-            )
-            for line in billed
-        ],
+        "INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *_cost_line(line, price)) for line in billed]
     )
-    write_attempts(connection, call, response.attempts)
+    write_attempts(connection, call, response.attempts, price)
     end_call(connection, call, "answered")
 
 
-def write_attempts(connection: sqlite3.Connection, call: int, attempts: Iterable[Attempt]) -> None:
-    """The attempts of a call."""
+def write_attempts(connection: sqlite3.Connection, call: int, attempts: Sequence[Attempt], price: int) -> None:
+    """The attempts of a call, with what those cost that brought no answer."""
     connection.executemany(
-        "INSERT INTO attempts VALUES (?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO attempts VALUES (?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 call,
@@ -165,9 +155,30 @@ def write_attempts(connection: sqlite3.Connection, call: int, attempts: Iterable
                 attempt.status,
                 attempt.error or None,
                 storable(attempt.message) or None,
+                to_json(attempt.usage.counts()) if attempt.usage is not None and not attempt.ok else None,
+                attempt.cost.complete if attempt.cost is not None and not attempt.ok else None,
             )
             for attempt in attempts
         ],
+    )
+    connection.executemany(
+        "INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (call, attempt.number, *_cost_line(line, price))
+            for attempt in attempts
+            if attempt.cost is not None and not attempt.ok
+            for line in attempt.cost.lines
+            if line.tokens or line.usd
+        ],
+    )
+
+
+def _cost_line(line: CostLine, price: int) -> tuple[int, str, int, int | None]:
+    return (
+        NO_PRICE if line.token_class == "reported" else price,  # noqa: S105 - a token class is no secret
+        line.token_class,
+        line.tokens,
+        None if line.usd is None else picodollars(line.usd),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, Protocol, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -111,6 +112,29 @@ def without_decimals(value: Any) -> Any:
     return value
 
 
+def _whole(module: ModuleType, where: str) -> type[Any]:
+    """The class of a module that is no part, and no base, of its others."""
+    classes = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module.__name__
+    }
+    parts = {part for model in classes.values() for part in _parts(model) if part is not model}
+    whole = [model for model in classes.values() if model not in parts]
+    return whole[0] if len(whole) == 1 else subclass_in(module, BaseModel, where=where)
+
+
+def _parts(model: type[BaseModel]) -> set[type[Any]]:
+    """The classes that the fields of a model name, and its bases."""
+    found, waiting = set(model.__mro__), [field.annotation for field in model.model_fields.values()]
+    while waiting:
+        annotation = waiting.pop()
+        waiting += get_args(annotation)
+        if isinstance(annotation, type):
+            found.add(annotation)
+    return found
+
+
 def load_output(config: OutputConfig, folder: Path, task: str) -> Output:
     """The output schema that a task declares; raises TaskError that names the file."""
     if (config.schema_ is None) == (config.model is None):
@@ -122,10 +146,7 @@ def load_output(config: OutputConfig, folder: Path, task: str) -> Output:
     file = folder / name
     try:
         module = load_module(file, f"llm_tester_tasks.{task}")
-        if class_name:
-            model = attribute_of(module, class_name, where=str(file))
-        else:
-            model = subclass_in(module, BaseModel, where=str(file))
+        model = attribute_of(module, class_name, where=str(file)) if class_name else _whole(module, str(file))
     except LLMTesterError as error:
         raise TaskError(error.message, hint=error.hint) from error
     if not (isinstance(model, type) and issubclass(model, BaseModel)):

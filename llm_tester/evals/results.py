@@ -13,12 +13,14 @@ from llm_tester.cost_manager import from_picodollars, usd_text
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.run_records import RunRecord
 from llm_tester.evals.samples import Outcome
+from llm_tester.records import is_other_model
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One sample for one entrant. `cost_usd` is the known sum, None where nothing is known; `cost_known` says whether
-    that is all of it. `unknown_calls` counts calls whose price or fate is unknown."""
+    that is all of it. `unknown_calls` counts calls whose price or fate is unknown; `retried_usd` is what the tries that
+    brought no answer are known to have cost; `served_model` names another model than the one asked for."""
 
     position: int
     sample_id: str
@@ -43,6 +45,8 @@ class Result:
     attempts: int
     error: str
     not_applied: tuple[str, ...] = ()
+    retried_usd: Decimal = Decimal(0)
+    served_model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The row as `report --format json` prints it."""
@@ -65,8 +69,9 @@ class Result:
             "note": self.note or None,
             "violations": list(self.violations) or None,
             "not_applied": list(self.not_applied) or None,
+            "served_model": self.served_model,
         }
-        optional = ("fields", "error", "note", "violations", "not_applied")
+        optional = ("fields", "error", "note", "violations", "not_applied", "served_model")
         return {key: value for key, value in row.items() if value is not None or key not in optional}
 
 
@@ -80,12 +85,13 @@ def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> 
 
 _RESULTS = """
 SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model, e.simulated,
-       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.latency_ms, a.cost_complete,
+       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model, e.model AS asked,
+       a.latency_ms, a.cost_complete,
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call) AS attempts,
-       (SELECT count(*) FROM attempts WHERE attempts.call = c.call
-           AND error IN ('ProviderTimeoutError', 'BadResponseError')) AS unpriced,
+       (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND cost_complete = 0) AS unpriced,
+       (SELECT sum(picodollars) FROM attempt_costs WHERE attempt_costs.call = c.call) AS retried,
        (SELECT max(latency_ms) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError')
            AS limit_ms,
        (SELECT error || ': ' || message FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
@@ -132,11 +138,18 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         cost_known=not unpriced and not row["unpriced"] and not lost,
         unknown_calls=lost + bool(unpriced or row["unpriced"]),
         simulated=bool(row["simulated"]),
+        retried_usd=from_picodollars(row["retried"] or 0),
+        served_model=_other(row),
         not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],
         attempts=row["attempts"],
         error=(row["error"] or "") if failed else "",
     )
+
+
+def _other(row: sqlite3.Row) -> str | None:
+    served: str | None = row["served_model"]
+    return served if served and is_other_model(row["asked"], served) else None
 
 
 def _outcome(row: sqlite3.Row, *, alive: bool) -> Outcome:

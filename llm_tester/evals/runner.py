@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from llm_tester.cost_manager import Rates, at_most, cost_of
-from llm_tester.errors import BadResponseError, ProviderError, ProviderTimeoutError
+from llm_tester.cost_manager import Rates, at_most
+from llm_tester.errors import ProviderError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
@@ -19,11 +19,9 @@ from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.stats import Moments
 from llm_tester.evals.tasks import Task
 from llm_tester.llms.provider_manager import ProviderManager
-from llm_tester.records import FinishReason, Message, Request, Response, make_call_id
+from llm_tester.records import Attempt, FinishReason, Message, Request, Response, make_call_id
 
 CHUNK = 64
-# As in the ledger's queries: what came late or malformed may have been billed, by how much nobody knows.
-MAY_BE_BILLED = frozenset({ProviderTimeoutError.__name__, BadResponseError.__name__})
 
 
 @dataclass
@@ -87,15 +85,11 @@ class CallJournal:
 
     def answered(self, response: Response) -> Future[Any]:
         """Durable before anything is scored."""
-        return self._ledger.answered(self.call, self.priced(response), self._entrant.price)
-
-    def priced(self, response: Response) -> Response:
-        """The answer at the prices that the run froze: a catalogue may change before a run is resumed."""
-        return response.with_cost(cost_of(response.usage, self._entrant.rates))
+        return self._ledger.answered(self.call, response, self._entrant.price)
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
-        return self._ledger.failed(self.call, error)
+        return self._ledger.failed(self.call, error, self._entrant.price)
 
 
 class Runner:
@@ -198,10 +192,10 @@ class Runner:
         lane.in_flight += 1
         lane.sent += 1
         try:
-            response = journal.priced(await self._manager.arespond(request, journal))
+            # At the prices that the run froze: a catalogue may change before a run is resumed.
+            response = await self._manager.arespond(request, journal, lane.entrant.rates)
         except ProviderError as error:
-            billed = any(attempt.error in MAY_BE_BILLED for attempt in error.attempts)
-            lane.count(Outcome.ERROR, 0.0, None if billed else Decimal(0))
+            lane.count(Outcome.ERROR, 0.0, _cost_of_failures(error.attempts))
             return
         finally:
             lane.in_flight -= 1
@@ -247,6 +241,14 @@ class Runner:
 
     def _note_unscored(self, written: Future[Any]) -> None:
         self._unscored = self._unscored or written.exception()
+
+
+def _cost_of_failures(attempts: Sequence[Attempt]) -> Decimal | None:
+    """What the tries of a call without an answer cost; None where one of them cost nobody knows how much."""
+    costs = [attempt.cost for attempt in attempts if attempt.cost is not None]
+    if any(not cost.complete for cost in costs):
+        return None
+    return sum((cost.known for cost in costs), Decimal(0))
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
-from llm_tester.records import Cost, FinishReason
+from llm_tester.records import Cost, FinishReason, Message
 
 
 class Outcome(StrEnum):
@@ -32,7 +32,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One case of a task: what goes into the prompt and what should come out."""
+    """One case of a task: what goes into the prompt and what should come out.
+
+    `turns` are the messages of an input that is a conversation, of which `input` is then the transcript.
+    """
 
     id: str
     input: str
@@ -40,6 +43,12 @@ class Sample:
     prompt: str | None = None
     files: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    turns: tuple[Message, ...] = ()
+
+
+def transcript(turns: Sequence[Message]) -> str:
+    """The text of messages: of one alone its content, of several each under its role."""
+    return turns[0].content if len(turns) == 1 else "\n\n".join(f"{turn.role}: {turn.content}" for turn in turns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def make_workspace(root: Path) -> list[Path]:
     made = [folder for folder in (root / "tasks", root / "providers") if not folder.exists()]
     files = {CONFIG_NAME: '{\n  "providers": {},\n  "run": {}\n}\n', ".gitignore": _IGNORED}
     missing = [root / name for name in files if not (root / name).exists()]
-    with _writing(root):
+    with writing(root):
         for folder in made:
             folder.mkdir(parents=True)
         for file in missing:
@@ -53,15 +53,16 @@ def make_workspace(root: Path) -> list[Path]:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a ConfigurationError that names the folder."""
     try:
         yield
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot be made: {error.strerror} ({error.filename})") from None
 
 
-def make_task(name: str, workspace: Workspace) -> Path:
-    """Make a small task in the workspace that passes its check as it stands, and return its folder."""
+def task_folder(name: str, workspace: Workspace) -> Path:
+    """Where a new task of that name goes; raises ConfigurationError when it cannot, or when there is one already."""
     folder = workspace.require_root() / "tasks" / name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ConfigurationError(
@@ -69,8 +70,14 @@ def make_task(name: str, workspace: Workspace) -> Path:
         )
     if folder.exists():
         raise ConfigurationError(f"{folder} exists already", hint="Choose another name.")
+    return folder
+
+
+def make_task(name: str, workspace: Workspace) -> Path:
+    """Make a small task in the workspace that passes its check as it stands, and return its folder."""
+    folder = task_folder(name, workspace)
     samples = [{"id": f"sample-{n}", "input": text, "target": gold} for n, (text, gold) in enumerate(_SAMPLES, 1)]
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True)
         (folder / "task.json").write_text(json.dumps({"name": name, **_TASK}, indent=2) + "\n", "utf-8")
         (folder / "schema.json").write_text(json.dumps(_SCHEMA, indent=2) + "\n", "utf-8")

@@ -181,4 +181,49 @@ SELECT b.call, day, project, provider, model, task, purpose, outcome, k.token_cl
 FROM bought b JOIN costs k ON k.call = b.call
 """
 
-MIGRATIONS = (_FIRST,)
+_COST_OF_ATTEMPTS = """
+ALTER TABLE attempts ADD COLUMN usage TEXT;
+ALTER TABLE attempts ADD COLUMN cost_complete INTEGER;
+UPDATE attempts SET cost_complete = 0 WHERE error IN ('ProviderTimeoutError', 'BadResponseError');
+CREATE TABLE attempt_costs (
+    call INTEGER NOT NULL REFERENCES calls,
+    number INTEGER NOT NULL,
+    price INTEGER NOT NULL,
+    token_class TEXT NOT NULL,
+    tokens INTEGER NOT NULL,
+    picodollars INTEGER,
+    PRIMARY KEY (call, number, price, token_class)
+) WITHOUT ROWID;
+DROP VIEW bill;
+DROP VIEW bought;
+CREATE VIEW bought AS
+SELECT c.call, date(c.claimed_at, 'unixepoch') AS day, coalesce(c.project, r.project) AS project, e.provider, e.model,
+       t.name AS task, c.purpose, c.at_most,
+       CASE c.state WHEN 'failed' THEN 'error' WHEN 'unknown' THEN 'unknown' ELSE coalesce(
+           (SELECT outcome FROM scores WHERE scores.call = c.call ORDER BY version DESC LIMIT 1), 'unscored')
+       END AS outcome,
+       c.state = 'unknown' OR coalesce(a.cost_complete, 1) = 0 OR EXISTS (
+           SELECT 1 FROM attempts WHERE attempts.call = c.call AND attempts.cost_complete = 0) AS is_unknown
+FROM calls c
+JOIN runs r ON r.run = c.run
+JOIN entrants e ON e.entrant = c.entrant AND e.simulated = 0
+JOIN plan p ON p.run = c.run AND p.position = c.position AND p.variant = e.variant
+JOIN tasks t ON t.task = p.task
+LEFT JOIN answers a ON a.call = c.call
+WHERE c.state IN ('answered', 'failed', 'unknown');
+CREATE VIEW bill AS
+SELECT call, day, project, provider, model, task, purpose, outcome, '' AS token_class, 1 AS calls,
+       is_unknown AS unknown_calls, is_unknown AND at_most IS NULL AS unbounded_calls,
+       CASE WHEN is_unknown THEN coalesce(at_most, 0) ELSE 0 END AS at_most, 0 AS tokens, 0 AS picodollars
+FROM bought
+UNION ALL
+SELECT b.call, day, project, provider, model, task, purpose, outcome, k.token_class, 0, 0, 0, 0,
+       k.tokens, coalesce(k.picodollars, 0)
+FROM bought b JOIN costs k ON k.call = b.call
+UNION ALL
+SELECT b.call, day, project, provider, model, task, purpose, CASE outcome WHEN 'error' THEN 'error' ELSE 'retried' END,
+       k.token_class, 0, 0, 0, 0, k.tokens, coalesce(k.picodollars, 0)
+FROM bought b JOIN attempt_costs k ON k.call = b.call
+"""
+
+MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS)

@@ -34,10 +34,12 @@ class Standing:
     violations: int = 0
     inconsistent: int = 0
     not_applied: set[str] = field(default_factory=set)
+    others: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     cost_known: Decimal = Decimal(0)
     cost_priced: int = 0
     unknown_calls: int = 0
+    retried_usd: Decimal = Decimal(0)
     latencies: array[float] = field(default_factory=lambda: array("d"))
     values: array[float] = field(default_factory=lambda: array("d"))
 
@@ -50,8 +52,11 @@ class Standing:
         self.violations += bool(result.violations)
         self.inconsistent += bool(result.inconsistent)
         self.not_applied.update(result.not_applied)
+        if result.served_model is not None:
+            self.others[result.served_model] += 1
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls
+        self.retried_usd += result.retried_usd
         self.values.append(result.score if counts and result.score is not None else MISSING)
         if counts and result.score is not None:
             self.moments.add(result.score)
@@ -88,8 +93,8 @@ class Standing:
 
     @property
     def spent_usd(self) -> Decimal:
-        """New dollars."""
-        return Decimal(0) if self.simulated else self.cost_known
+        """New dollars, those of tries that brought no answer among them."""
+        return Decimal(0) if self.simulated else self.cost_known + self.retried_usd
 
     @property
     def p50(self) -> float | None:

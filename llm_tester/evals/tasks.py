@@ -15,7 +15,9 @@ from pydantic import Field
 from llm_tester.config import Workspace
 from llm_tester.documents import Document, read_json, read_text, validate
 from llm_tester.errors import ConfigurationError, LLMTesterError, TaskError, suggestion
-from llm_tester.evals.datasets import FieldMap, read_samples, target_from_text
+from llm_tester.evals.cells import Cells
+from llm_tester.evals.datasets import FieldMap, SamplesConfig, read_samples
+from llm_tester.evals.layout import LAYOUT_FILE, is_layout, layout_config, layout_name
 from llm_tester.evals.output import Output, OutputConfig, load_output
 from llm_tester.evals.samples import Answer, Sample, Score, ScoreContext, Scorer
 from llm_tester.evals.scorers import AnyScorer
@@ -48,8 +50,8 @@ class TaskConfig(Document):
     """A Jinja2 text with {{ input }}, or the file that holds it."""
     prompts: dict[str, str | PromptFile] = Field(default_factory=dict)
     """Variants of the prompt, by name, for entrants to use."""
-    samples: str = "samples.jsonl"
-    """The file with the samples, .jsonl or .csv."""
+    samples: str | SamplesConfig = "samples.jsonl"
+    """The samples: a .jsonl, .csv or .tsv file, a folder, or one of them with how it is read."""
     fields: FieldMap = FieldMap()
     """Which columns of the samples hold what, where they have names of their own."""
     output: OutputConfig | None = None
@@ -72,15 +74,22 @@ class Task:
 
     @classmethod
     def load(cls, folder: Path) -> Task:
-        """The task in `folder`; raises TaskError that lists every mistake in its task.json."""
-        file = folder / TASK_FILE
+        """The task in `folder`; raises TaskError that lists every mistake in its task.json.
+
+        A folder without one may be in the LLM Tester layout.
+        """
         try:
-            config = validate(TaskConfig, read_json(file), file=str(file), error=TaskError)
-            prompts = {DEFAULT_VARIANT: config.prompt, **config.prompts}
-            texts = {name: _prompt_text(prompt, folder) for name, prompt in prompts.items()}
-            output = load_output(config.output, folder, config.name) if config.output else None
+            return (
+                _from_file(folder) if (folder / TASK_FILE).exists() or not is_layout(folder) else _from_layout(folder)
+            )
         except ConfigurationError as error:
             raise TaskError(error.message, hint=error.hint) from None
+
+    @classmethod
+    def of(cls, folder: Path, config: TaskConfig, output: Output | None, file: Path) -> Task:
+        """The task that `config`, read from `file`, describes; raises TaskError for a prompt that cannot be used."""
+        prompts = {DEFAULT_VARIANT: config.prompt, **config.prompts}
+        texts = {name: _prompt_text(prompt, folder) for name, prompt in prompts.items()}
         task = cls(folder.resolve(), config, output, texts)
         for variant, text in texts.items():
             task._templates[variant] = _template(text, variant, file)
@@ -104,7 +113,12 @@ class Task:
     @property
     def samples_file(self) -> Path:
         """Where its samples stand."""
-        return self.folder / self.config.samples
+        return self.folder / self._samples.file
+
+    @property
+    def _samples(self) -> SamplesConfig:
+        given = self.config.samples
+        return SamplesConfig(file=given) if isinstance(given, str) else given
 
     @cached_property
     def hash(self) -> str:
@@ -119,13 +133,9 @@ class Task:
 
     def samples(self) -> Iterator[Sample]:
         """Its samples, streamed and checked; raises TaskError that names file and line or sample."""
-        textual = self.samples_file.suffix.lower() == ".csv" and self.config.scorer.type == "fields"
-        for sample in read_samples(self.samples_file, self.config.fields):
-            if textual:
-                target = target_from_text(sample.target)
-                yield Sample(sample.id, sample.input, target, sample.prompt, sample.files, sample.metadata)
-            else:
-                yield sample
+        schema = self.output.json_schema if self.output else None
+        cells = Cells(self._samples.types, schema, loose=self.config.scorer.type == "fields")
+        return read_samples(self.samples_file, self.config.fields, self._samples, cells)
 
     def check_gold(self, sample: Sample) -> None:
         """Raise TaskError when the sample's target cannot be a right answer to this task."""
@@ -142,16 +152,27 @@ class Task:
             )
 
     def messages(self, sample: Sample, variant: str = DEFAULT_VARIANT) -> tuple[Message, ...]:
-        """The turns that ask for this sample; a sample's own prompt is literal text before its input."""
+        """The turns that ask for this sample; a sample's own prompt is literal text before its input.
+
+        Of an input that is a conversation, the prompt is put around the last turn, and the turns before it stay.
+        """
+        *before, last = sample.turns or (Message("user", sample.input),)
         if sample.prompt is not None:
-            return chat(f"{sample.prompt}\n\n{sample.input}", self.config.system_prompt or "")
+            text = f"{sample.prompt}\n\n{last.content}"
+        else:
+            text = self._rendered(sample, last.content, variant)
+        own = [turn.content for turn in before if turn.role == "system"]
+        system = "\n\n".join(filter(None, [self.config.system_prompt, *own]))
+        *opening, question = chat(text, system)
+        return (*opening, *(turn for turn in before if turn.role != "system"), question)
+
+    def _rendered(self, sample: Sample, text: str, variant: str) -> str:
         template = self.template(variant)
         try:
-            text = template.render(input=sample.input, id=sample.id, metadata=sample.metadata)
+            return template.render(input=text, id=sample.id, metadata=sample.metadata)
         except Exception as error:  # a template can divide by zero, and so on
             problem = error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
             raise TaskError(f'{self.folder / TASK_FILE}: prompt, sample "{sample.id}": {problem}') from error
-        return chat(text, self.config.system_prompt or "")
 
     def template(self, variant: str) -> Template:
         """The prompt of that name; raises ConfigurationError with near names."""
@@ -164,6 +185,20 @@ class Task:
     async def score(self, sample: Sample, answer: Answer) -> Score:
         """The verdict of the task's scorer."""
         return await self.scorer.score(sample, answer, self.context)
+
+
+def _from_file(folder: Path) -> Task:
+    file = folder / TASK_FILE
+    config = validate(TaskConfig, read_json(file), file=str(file), error=TaskError)
+    output = load_output(config.output, folder, config.name) if config.output else None
+    return Task.of(folder, config, output, file)
+
+
+def _from_layout(folder: Path) -> Task:
+    file, name = folder / LAYOUT_FILE, layout_name(folder)
+    output = load_output(OutputConfig(model=LAYOUT_FILE), folder, name)
+    config = validate(TaskConfig, layout_config(name, output.json_schema), file=str(file), error=TaskError)
+    return Task.of(folder, config, output, file)
 
 
 def _prompt_text(prompt: str | PromptFile, folder: Path) -> str:
@@ -199,6 +234,11 @@ class FoundTask:
     problem: LLMTesterError | None = None
 
 
+def is_task(folder: Path) -> bool:
+    """Whether a folder is a task: with a task.json, or in the LLM Tester layout."""
+    return (folder / TASK_FILE).is_file() or is_layout(folder)
+
+
 def find_tasks(workspace: Workspace) -> dict[str, FoundTask]:
     """Every task by folder name, the workspace's before the shipped ones."""
     places = [("built in", builtin_folder("tasks"))]
@@ -207,7 +247,7 @@ def find_tasks(workspace: Workspace) -> dict[str, FoundTask]:
     found: dict[str, FoundTask] = {}
     for source, parent in places:
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
-            if (folder / TASK_FILE).exists() and folder.name not in found:
+            if is_task(folder) and folder.name not in found:
                 found[folder.name] = _found(folder, source)
     return found
 
@@ -222,8 +262,8 @@ def _found(folder: Path, source: str) -> FoundTask:
 def load_task(named: str, workspace: Workspace) -> Task:
     """The task of that name, or in that folder; raises TaskError with near names."""
     folder = Path(named)
-    if len(folder.parts) > 1 or (folder / TASK_FILE).is_file():
-        if not (folder / TASK_FILE).is_file():
+    if len(folder.parts) > 1 or is_task(folder):
+        if not is_task(folder):
             raise TaskError(
                 f"{folder}: there is no {TASK_FILE} in this folder", hint="`llm-tester tasks new` makes one."
             )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -26,8 +27,13 @@ from llm_tester.errors import (
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.flow import Call, Flow, Session, Transport, adrive, drive
 from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.llms.streams import AsyncStream, Stream, emitted_whole
 from llm_tester.llms.usage import read_usage
-from llm_tester.records import Request, Response, UsageData, chat
+from llm_tester.records import Message, Request, Response, UsageData, chat
+
+TEMPERATURE = 0.7
+MAX_TOKENS = 2000
+GENERATED_TOKENS = 1000
 
 
 class BaseLLM(ABC):
@@ -96,6 +102,105 @@ class BaseLLM(ABC):
         """As `respond`, on the event loop."""
         return await adrive(exchange(self, request, self._policy(request.model)), self._session)
 
+    def stream(
+        self,
+        prompt: str | Request,
+        system_prompt: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        **parameters: Any,
+    ) -> Stream:
+        """The answer's text as it comes; its `response` at the end. Leave it early by `with` or `close`."""
+        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
+        return Stream(exchange(self, request, self._policy(request.model, streamed=True)), self._session)
+
+    def astream(
+        self,
+        prompt: str | Request,
+        system_prompt: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        **parameters: Any,
+    ) -> AsyncStream:
+        """As `stream`, on the event loop: `async for`, `async with`."""
+        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
+        return AsyncStream(exchange(self, request, self._policy(request.model, streamed=True)), self._session)
+
+    def complete(
+        self,
+        prompt: str,
+        system_prompt: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        **parameters: Any,
+    ) -> str:
+        """The text of the default model's answer; `model` among the parameters names another one."""
+        return self.respond(self.question(prompt, system_prompt, temperature, max_tokens, parameters)).text
+
+    async def acomplete(
+        self,
+        prompt: str,
+        system_prompt: str | None = None,
+        temperature: float = TEMPERATURE,
+        max_tokens: int = MAX_TOKENS,
+        **parameters: Any,
+    ) -> str:
+        """As `complete`, on the event loop."""
+        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
+        return (await self.arespond(request)).text
+
+    async def generate(
+        self,
+        prompt: str | Sequence[Message],
+        temperature: float = TEMPERATURE,
+        max_tokens: int = GENERATED_TOKENS,
+        stop_sequences: Sequence[str] | None = None,
+        **parameters: Any,
+    ) -> str:
+        """The text of the answer to a prompt or to messages."""
+        return (await self.arespond(self._generation(prompt, temperature, max_tokens, stop_sequences, parameters))).text
+
+    def generate_stream(
+        self,
+        prompt: str | Sequence[Message],
+        temperature: float = TEMPERATURE,
+        max_tokens: int = GENERATED_TOKENS,
+        stop_sequences: Sequence[str] | None = None,
+        **parameters: Any,
+    ) -> AsyncStream:
+        """As `generate`, as it comes: `async for` over it, with or without awaiting it first."""
+        return self.astream(self._generation(prompt, temperature, max_tokens, stop_sequences, parameters))
+
+    def _generation(
+        self,
+        prompt: str | Sequence[Message],
+        temperature: float,
+        max_tokens: int,
+        stop_sequences: Sequence[str] | None,
+        parameters: Mapping[str, Any],
+    ) -> Request:
+        stops = {"stop": list(stop_sequences)} if stop_sequences else {}
+        return self.question(prompt, None, temperature, max_tokens, {**parameters, **stops})
+
+    def question(
+        self,
+        prompt: str | Sequence[Message] | Request,
+        system_prompt: str | None,
+        temperature: float,
+        max_tokens: int,
+        parameters: Mapping[str, Any],
+    ) -> Request:
+        """A request as `complete` and `generate` make it: `model` among the parameters, defaults marked as such."""
+        if isinstance(prompt, Request):
+            return prompt
+        wanted = {"temperature": temperature, "max_tokens": max_tokens, **parameters}
+        # By identity: a caller's own 0.7 is asked for, and reported where the model does not take it.
+        defaults = {"temperature"} if temperature is TEMPERATURE else set()
+        defaults |= {"max_tokens"} if max_tokens is MAX_TOKENS or max_tokens is GENERATED_TOKENS else set()
+        model = wanted.pop("model", None)
+        turns = chat(prompt, system_prompt or "") if isinstance(prompt, str) else tuple(prompt)
+        return replace(self.request("", model), messages=turns, parameters=wanted, defaults=frozenset(defaults))
+
     def get_default_model(self) -> str | None:
         """The model that is used where none is named."""
         return self.config.default_model
@@ -143,7 +248,7 @@ class BaseLLM(ABC):
         """The parameters of `request` that this class does not hand on."""
         if "*" in self.applies:
             return ()
-        return tuple(sorted(set(request.parameters) - self.applies))
+        return tuple(sorted(set(request.parameters) - self.applies - request.defaults))
 
     def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         """One try: the delivered answer, or the failure that it met."""
@@ -164,9 +269,16 @@ class BaseLLM(ABC):
         outcome = yield Call(self._call_llm_api, arguments, timeout, self.blocking)
         return _read(outcome, type(self).__name__)
 
-    def _policy(self, model: str) -> CallPolicy:
+    def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        """As `attempt`, emitting text; a class that only has `_call_llm_api` emits all of it at once."""
+        outcome = yield from self.attempt(request, number)
+        if isinstance(outcome, Delivery):
+            yield from emitted_whole(outcome.text)
+        return outcome
+
+    def _policy(self, model: str, *, streamed: bool = False) -> CallPolicy:
         rates = resolve_rates(self.config, self.model_entry(model))
-        return CallPolicy(cost=lambda usage: cost_of(usage, rates))
+        return CallPolicy(cost=lambda usage: cost_of(usage, rates), streamed=streamed)
 
 
 def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:

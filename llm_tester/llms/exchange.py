@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from llm_tester.cost_manager import UNPRICED, cost_of
-from llm_tester.errors import ProviderError
+from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError, StreamAbandoned
 from llm_tester.llms.flow import Acquire, Do, Effect, Flow, Slot, Wait
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.records import Attempt, Cost, Request, Response, UsageData
@@ -50,6 +50,9 @@ class Provider(Protocol):
     def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         """One try."""
 
+    def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        """One try that emits the text as it comes."""
+
     def not_applied(self, request: Request) -> tuple[str, ...]:
         """The parameters that it does not hand on."""
 
@@ -66,12 +69,19 @@ class CallPolicy:
     cost: Callable[[UsageData], Cost] = _unpriced
     slot: Slot | None = None
     journal: Journal | None = None
+    streamed: bool = False
+    refuse_changes: bool = False
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
 
 
 def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[Response]:
-    """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came."""
+    """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came.
+
+    With `refuse_changes` a parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent.
+    """
+    if policy.refuse_changes:
+        refuse_changes(provider, request)
     attempts: list[Attempt] = []
     waited = 0.0
     while True:
@@ -87,6 +97,17 @@ def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[R
         yield Wait(delay)
 
 
+def refuse_changes(provider: Provider, request: Request) -> None:
+    """Raise ConfigurationError when a parameter would be left out or renamed."""
+    changes = provider.not_applied(request)
+    if changes:
+        raise ConfigurationError(
+            f"{provider.name}:{request.model} does not take as asked: {', '.join(changes)}",
+            hint='Leave it away, or set on_unsupported to "warn" in config.json.',
+            path="on_unsupported",
+        )
+
+
 def _in_slot(
     provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], waited: float
 ) -> Generator[Effect, Any, Response | ProviderError]:
@@ -97,9 +118,11 @@ def _in_slot(
         if policy.journal is not None and not attempts:
             yield Do(policy.journal.claim)
         started, begun = policy.now(), policy.clock()
-        outcome = yield from provider.attempt(request, len(attempts) + 1)
+        attempt = provider.attempt_stream if policy.streamed else provider.attempt
+        outcome = yield from attempt(request, len(attempts) + 1)
         elapsed = (policy.clock() - begun) * 1000
-        attempts.append(_record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started))
+        record = _record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started)
+        attempts.append(replace(record, usage=outcome.usage, cost=_cost(outcome, policy)))
         if isinstance(outcome, ProviderError):
             yield from _note_failure(provider, request, policy, attempts, outcome)
             return outcome
@@ -140,6 +163,19 @@ def _record(
     return Attempt(number, provider.name, request.model, not kind, status, kind, text, waited, measured, started)
 
 
+def _cost(outcome: Delivery | ProviderError, policy: CallPolicy) -> Cost | None:
+    """The cost of one try; None where nothing can have been billed."""
+    if isinstance(outcome, Delivery):
+        return policy.cost(outcome.usage)
+    if outcome.usage is not None:
+        cost = policy.cost(outcome.usage)
+        # What a stream had counted when it broke off is not all that was made.
+        return replace(cost, complete=False) if outcome.text or isinstance(outcome, StreamAbandoned) else cost
+    if outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
+        return policy.cost(UsageData())
+    return None
+
+
 def _latency(provider: Provider, usage: UsageData, elapsed: float) -> float | None:
     """What the provider declares; what was measured here says nothing of an answer that is only simulated."""
     if usage.latency_ms is not None or provider.is_simulated:
@@ -157,7 +193,7 @@ def _response(
         served_provider=provider.name,
         served_model=delivery.usage.served_model or request.model,
         usage=delivery.usage,
-        cost=policy.cost(delivery.usage),
+        cost=attempts[-1].cost or policy.cost(delivery.usage),
         finish_reason=delivery.usage.finish_reason,
         attempts=tuple(attempts),
         latency_ms=attempts[-1].latency_ms,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from llm_tester.errors import ProviderError, ProviderTimeoutError
+from llm_tester.llms.handover import Handover
 
 T = TypeVar("T")
 
@@ -40,6 +41,13 @@ class Read:
 
     stream: Any
     timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Hand pieces of the answer's text to whoever iterates (see streams.py); who only waits for the end skips it."""
+
+    pieces: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ class Do:
     start: Callable[[], Future[Any]]
 
 
-Effect = Send | Open | Read | Wait | Acquire | Call | Do
+Network = Send | Open | Read
+Effect = Network | Emit | Wait | Acquire | Call | Do
 Flow = Generator[Effect, Any, T]
 
 
@@ -99,10 +108,10 @@ class Slot(Protocol):
 class Transport(Protocol):
     """The network, both ways; see Send, Open and Read."""
 
-    def send(self, effect: Send | Open | Read) -> Any:
+    def send(self, effect: Network) -> Any:
         """Carry the effect out in this thread."""
 
-    async def asend(self, effect: Send | Open | Read) -> Any:
+    async def asend(self, effect: Network) -> Any:
         """Carry the effect out on the event loop."""
 
 
@@ -149,6 +158,7 @@ class Session:
     ) -> None:
         self._transport = transport
         self._pool = DaemonPool(threads)
+        self._handover = Handover()
         self._sleep = sleep
         self._asleep = asleep
 
@@ -170,6 +180,8 @@ class Session:
                 return start().result()
             case Acquire(slot):
                 return slot.acquire()
+            case Emit():
+                return None
             case Send() | Open() | Read():
                 return self.transport.send(effect)
 
@@ -181,9 +193,11 @@ class Session:
             case Call():
                 return await self._acall(effect)
             case Do(start):
-                return await asyncio.shield(asyncio.wrap_future(start()))
+                return await self._handover.wait(start())
             case Acquire(slot):
                 return await slot.aacquire()
+            case Emit():
+                return None
             case Send() | Open() | Read():
                 return await self.transport.asend(effect)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from llm_tester.catalogue import ModelEntry, ProviderConfig
 from llm_tester.cost_manager import Rates, rates_of
@@ -30,3 +31,22 @@ def bundled_entry(config: ProviderConfig, model: str, moment: datetime) -> Model
     info = provider.find_model(model, all_providers=list(providers))
     entry = offer_of(info, model, moment.astimezone(UTC).date()).entry if info is not None else None
     return entry and entry.model_copy(update={"priced_on": price_date(providers, installed)})
+
+
+def differing_rates(
+    provider: str, host: str, model: str, rates: Rates, moment: datetime
+) -> list[tuple[str, Decimal, Decimal]]:
+    """Where catalogue rates of a moment differ from genai-prices' bundled data: token class, ours, theirs.
+
+    Classes that only one of them prices are no difference; the provider is known by its name or its host.
+    """
+    if rates.source != "catalogue":
+        return []
+    config = ProviderConfig(name=provider, base_url=f"https://{host}/v1" if host else None)
+    entry = bundled_entry(config, model, moment)
+    theirs = rates_of(entry, moment).by_class
+    return [
+        (name, rate, theirs[name])
+        for name, rate in rates.by_class.items()
+        if name in theirs and theirs[name] != rate and name != "reasoning"
+    ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, merge
+from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, TLSSettings, merge
 from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.documents import Document, read_json, validate
 from llm_tester.errors import ConfigurationError, LLMTesterError, ProviderLoadError, UnknownProviderError, suggestion
@@ -136,6 +136,7 @@ def _read(folder: Path, source: str, workspace: Workspace) -> DiscoveredProvider
     enabled = override.enabled if override else True
     try:
         config = load_provider_config(folder)
+        config = config.model_copy(update={"tls": _own_tls(config, folder)})
         if override is not None:
             config = merge(config, _rooted(override, workspace))
     except LLMTesterError as problem:
@@ -150,7 +151,24 @@ def _rooted(override: ProviderOverride, workspace: Workspace) -> ProviderOverrid
         entry.model_copy(update={"answers": str((root / entry.answers).resolve())}) if entry.answers else entry
         for entry in override.llm_models
     )
-    return override.model_copy(update={"llm_models": entries})
+    return override.model_copy(update={"llm_models": entries, "tls": override.tls and override.tls.below(root)})
+
+
+def _own_tls(config: ProviderConfig, folder: Path) -> TLSSettings | None:
+    """The TLS settings of a provider's own file; its paths may not leave the folder."""
+    if config.tls is None:
+        return None
+    found = config.tls.below(folder)
+    for name in ("cert_file", "key_file", "ca_file"):
+        path = getattr(found, name)
+        if path and not Path(path).resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError(
+                f"{folder / CONFIG_NAME}: tls.{name} lies outside the provider's folder: {getattr(config.tls, name)}",
+                hint="Only the workspace's config.json may name a file elsewhere.",
+                file=str(folder / CONFIG_NAME),
+                path=f"tls.{name}",
+            )
+    return found
 
 
 def provider_class(provider: DiscoveredProvider) -> type[BaseLLM]:
@@ -180,6 +198,7 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
     """An instance for a discovered folder; raises ConfigurationError or ProviderLoadError that says what is wrong."""
     chosen = provider_class(provider)
     config = _usable(provider)
+    config = config.model_copy(update={"tls": workspace.tls(config.tls)})
     file = str(provider.folder / CONFIG_NAME)
     _check_options(chosen, chosen.options_type, config.options, file, "options")
     for entry in config.llm_models:

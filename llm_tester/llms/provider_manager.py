@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from llm_tester.llms.limits import ConnectionSlots
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
 from llm_tester.llms.price_sources import resolve_rates
 from llm_tester.llms.retry import RetryPolicy
+from llm_tester.llms.streams import AsyncStream, Stream
 from llm_tester.records import Request, Response, UsageData
 
 
@@ -70,18 +72,34 @@ class ProviderManager:
         provider = self.provider(request.provider)
         return drive(exchange(provider, request, self.policy(provider, request.model, journal)), self._driver(provider))
 
-    async def arespond(self, request: Request, journal: Journal | None = None) -> Response:
-        """As `respond`, on the event loop."""
+    async def arespond(self, request: Request, journal: Journal | None = None, rates: Rates | None = None) -> Response:
+        """As `respond`, on the event loop; at `rates` where they are given."""
         provider = self.provider(request.provider)
-        policy = self.policy(provider, request.model, journal)
+        policy = self.policy(provider, request.model, journal, rates)
         return await adrive(exchange(provider, request, policy), self._driver(provider))
 
-    def policy(self, provider: BaseLLM, model: str, journal: Journal | None = None) -> CallPolicy:
+    def stream(self, request: Request) -> Stream:
+        """The answer's text as it comes, its `response` at the end; the slot is held until then."""
+        provider = self.provider(request.provider)
+        policy = replace(self.policy(provider, request.model), streamed=True)
+        return Stream(exchange(provider, request, policy), self._driver(provider))
+
+    def astream(self, request: Request) -> AsyncStream:
+        """As `stream`, on the event loop."""
+        provider = self.provider(request.provider)
+        policy = replace(self.policy(provider, request.model), streamed=True)
+        return AsyncStream(exchange(provider, request, policy), self._driver(provider))
+
+    def policy(
+        self, provider: BaseLLM, model: str, journal: Journal | None = None, rates: Rates | None = None
+    ) -> CallPolicy:
         """What surrounds a call to this model."""
-        rates = self.rates(provider, model)
+        priced = rates or self.rates(provider, model)
+        settings = self._registry.workspace.settings
         return CallPolicy(
-            retry=self._retry or retry_policy(self._registry.workspace.settings.retry),
-            cost=lambda usage: cost_of(usage, rates),
+            retry=self._retry or retry_policy(settings.retry),
+            refuse_changes=settings.on_unsupported == "error",
+            cost=lambda usage: cost_of(usage, priced),
             slot=self.slots(provider),
             journal=journal,
         )

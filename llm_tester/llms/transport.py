@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import threading
+import time
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -16,7 +16,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from weakref import WeakKeyDictionary
 
 from llm_tester.errors import BadResponseError, ProviderConnectionError, ProviderError, ProviderTimeoutError
-from llm_tester.llms.flow import DaemonPool, Open, Read, Send
+from llm_tester.llms.flow import DaemonPool, Network, Open, Read, Send
 from llm_tester.records import TLSConfig
 
 if TYPE_CHECKING:
@@ -53,14 +53,23 @@ class Reply:
 
 
 class OpenReply:
-    """A reply whose body is read piece by piece."""
+    """A reply whose body is read piece by piece, until `deadline` on the monotonic clock at the latest."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], raw: Any, host: str = "") -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], raw: Any, host: str, deadline: float) -> None:
         self.host = host
         self.status = status
         self.headers = headers
         self.raw = raw
+        self.deadline = deadline
         self.taken = 0
+        self.ended = False
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        self.expander = zlib.decompressobj(wbits=47) if coding in ("gzip", "x-gzip", "deflate") else None
+
+    def close(self) -> None:
+        """Drop the connection, where the body has not ended."""
+        if not self.ended:
+            self.raw.close()
 
 
 class HTTPTransport:
@@ -84,28 +93,29 @@ class HTTPTransport:
         self._connections = connections
         self._pool = DaemonPool(connections)
         self._local = threading.local()
+        self._proxies: dict[tuple[str, str], str | None] = {}
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSession] = WeakKeyDictionary()
 
     # --- in threads
 
-    def send(self, effect: Send | Open | Read) -> Any:
+    def send(self, effect: Network) -> Any:
         """Carry the effect out and wait in this thread, for at most its timeout in all."""
         job = self._pool.submit(self._blocking, effect)
         try:
-            return job.result(effect.timeout)
+            return job.result(_time_left(effect))
         except FutureTimeoutError:
             return _late(effect.timeout)
         finally:
             # requests bounds each read, not the whole: a body or header that dribbles in is left to its thread.
             self._pool.abandon(job)
 
-    def _blocking(self, effect: Send | Open | Read) -> Any:
+    def _blocking(self, effect: Network) -> Any:
         import requests
         import urllib3.exceptions
 
         try:
             if isinstance(effect, Read):
-                return self._count(effect.stream, next(effect.stream.raw, b""))
+                return self._piece(effect.stream, effect.stream.raw.read())
             return self._request(effect)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return _late(effect.timeout)
@@ -124,12 +134,13 @@ class HTTPTransport:
             timeout=(min(self._connect_timeout, effect.timeout), effect.timeout),
             allow_redirects=False,
             stream=True,
-            proxies={urlsplit(wire.url).scheme: proxy} if (proxy := proxy_for(wire.url)) else {},
+            proxies={urlsplit(wire.url).scheme: proxy} if (proxy := self._proxy(wire.url)) else {},
             **self._tls.as_requests_kwargs(),
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
-            return OpenReply(response.status_code, headers, _pieces(response), wire.host)
+            body = _Body(response)
+            return OpenReply(response.status_code, headers, body, wire.host, time.monotonic() + effect.timeout)
         with response:
             chunks = response.raw.stream(_CHUNK, decode_content=False)
             return Reply(response.status_code, headers, self._whole(chunks, headers))
@@ -154,14 +165,15 @@ class HTTPTransport:
 
     # --- on event loops
 
-    async def asend(self, effect: Send | Open | Read) -> Any:
+    async def asend(self, effect: Network) -> Any:
         """Carry the effect out on the running event loop."""
         import aiohttp
 
         try:
-            async with asyncio.timeout(effect.timeout):
+            async with asyncio.timeout(_time_left(effect)):
                 if isinstance(effect, Read):
-                    return self._count(effect.stream, await effect.stream.raw.content.readany())
+                    with _Watch(effect.stream.raw):
+                        return self._piece(effect.stream, await effect.stream.raw.content.readany())
                 return await self._arequest(effect)
         except TimeoutError:
             return _late(effect.timeout)
@@ -179,18 +191,19 @@ class HTTPTransport:
             headers={**wire.headers, "Accept-Encoding": "identity"},
             data=wire.body or None,
             allow_redirects=False,
-            proxy=proxy_for(wire.url),
+            proxy=self._proxy(wire.url),
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
-            return OpenReply(response.status, headers, response, wire.host)
+            return OpenReply(response.status, headers, response, wire.host, time.monotonic() + effect.timeout)
+        body = bytearray()
         async with response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._max_bytes:
-                    response.close()
-                    raise self._too_large()
+            with _Watch(response):
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > self._max_bytes:
+                        response.close()
+                        raise self._too_large()
         return Reply(response.status, headers, self._plain(bytes(body), headers))
 
     async def _asession(self) -> aiohttp.ClientSession:
@@ -218,7 +231,21 @@ class HTTPTransport:
 
     # --- both
 
-    def _count(self, stream: OpenReply, piece: bytes) -> bytes:
+    def _proxy(self, url: str) -> str | None:
+        # Reading the whole environment for every call would cost more than the rest of the call.
+        scheme, netloc = urlsplit(url)[:2]
+        if (scheme, netloc) not in self._proxies:
+            self._proxies[scheme, netloc] = proxy_for(url)
+        return self._proxies[scheme, netloc]
+
+    def _piece(self, stream: OpenReply, piece: bytes) -> bytes:
+        """The next bytes of a stream, expanded where the server compresses; `ended` says when there are no more."""
+        stream.ended = not piece
+        if stream.expander is not None:
+            try:
+                piece = stream.expander.decompress(piece, self._max_bytes + 1)
+            except zlib.error as error:
+                raise BadResponseError(f"the compressed stream is broken: {error}", reason="bad_encoding") from None
         stream.taken += len(piece)
         if stream.taken > self._max_bytes:
             raise self._too_large()
@@ -244,9 +271,58 @@ class HTTPTransport:
         return BadResponseError(f"the answer is larger than {self._max_bytes:,} bytes", reason="too_large")
 
 
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    with contextlib.closing(response):
-        yield from response.raw.stream(_CHUNK, decode_content=False)
+class _Body:
+    """The body of a reply in requests' hands."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        raw = response.raw
+        self._chunks = raw.read_chunked(_CHUNK, decode_content=False) if raw.chunked else None
+
+    def read(self) -> bytes:
+        """What has come, waiting for at least a byte; empty at the end."""
+        if self._chunks is not None:
+            return next(self._chunks, b"")
+        return self._response.raw.read1(_CHUNK, decode_content=False) or b""
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._response.close()
+
+
+def _time_left(effect: Network) -> float:
+    """Seconds for an effect: a stream's own deadline holds for all its reads together."""
+    if isinstance(effect, Read):
+        left: float = effect.stream.deadline - time.monotonic()
+        return max(0.0, min(effect.timeout, left))
+    return effect.timeout
+
+
+class _Watch:
+    """While it is entered, a connection that closes ends the reading of a body.
+
+    aiohttp 3.14 closes the connection when a later chunk cannot be parsed, and leaves who reads the body waiting.
+    """
+
+    __slots__ = ("_closed", "_content")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._content = response.content
+        connection = response.connection
+        self._closed = None if connection is None or connection.protocol is None else connection.protocol.closed
+
+    def __enter__(self) -> None:
+        if self._closed is not None:
+            self._closed.add_done_callback(self._end)
+
+    def __exit__(self, *_: object) -> None:
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._end)
+
+    def _end(self, closed: asyncio.Future[None]) -> None:
+        cause = None if closed.cancelled() else closed.exception()
+        if not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(cause or ConnectionResetError("the body broke off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +343,7 @@ def _late(seconds: float) -> ProviderTimeoutError:
     return ProviderTimeoutError(f"no whole answer within {seconds:g} s")
 
 
-def _unreachable(error: BaseException, effect: Send | Open | Read) -> ProviderConnectionError:
+def _unreachable(error: BaseException, effect: Network) -> ProviderConnectionError:
     """What the system said; the error's own text would hold the address, and that may hold a key."""
     host = effect.stream.host if isinstance(effect, Read) else effect.request.host
     cause: BaseException | None = error

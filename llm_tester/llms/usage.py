@@ -59,14 +59,16 @@ def _checked(usage: UsageData, total: Any = None) -> UsageData:
         if value is not None and not is_count(value):
             problems.append(f"{token_class} is {value!r}")
             changes[name] = None
-    changes["reported_cost"] = _money(usage.reported_cost, problems)
-    changes["finish_reason"] = _finish(usage.finish_reason, problems)
+    for name, checked in (("reported_cost", _money), ("finish_reason", _finish)):
+        if (given := getattr(usage, name)) is not None:
+            changes[name] = checked(given, problems)
     for name, fits in (("latency_ms", _is_duration), ("served_model", _is_text)):
         value = getattr(usage, name)
         if value is not None and not fits(value):
             problems.append(f"{name} is {value!r}")
             changes[name] = None
-    usage = replace(usage, **changes)
+    if any(value is not getattr(usage, name) for name, value in changes.items()):
+        usage = replace(usage, **changes)
     problems += _impossible(usage, total)
     return replace(usage, inconsistent=(*usage.inconsistent, *problems)) if problems else usage
 

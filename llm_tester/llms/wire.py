@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -26,8 +29,9 @@ from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
 from llm_tester.llms.retry_after import retry_after
+from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
-from llm_tester.records import Request, UsageData, chat
+from llm_tester.records import Request, TLSConfig, UsageData, chat
 
 RAW_SHOWN = 500
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -51,7 +55,13 @@ class HTTPProvider(BaseLLM):
 
     def make_transport(self, connections: int) -> HTTPTransport:
         """The network, for at most so many calls at once."""
-        return HTTPTransport(connections=connections)
+        config = self.config
+        return HTTPTransport(
+            trust(config),
+            connect_timeout=config.connect_timeout,
+            max_bytes=config.max_response_bytes,
+            connections=connections,
+        )
 
     @abstractmethod
     def build_request(self, request: Request) -> WireRequest:
@@ -68,14 +78,41 @@ class HTTPProvider(BaseLLM):
         outcome = yield Send(self.build_request(request), request.timeout or self.config.timeout)
         return outcome if isinstance(outcome, ProviderError) else self.read(outcome, request)
 
+    def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        """As `attempt`, emitting the text as it comes, where the API streams."""
+        parser = self.parse_stream(request)
+        if parser is None or type(self)._call_llm_api is not HTTPProvider._call_llm_api:  # noqa: SLF001 - its own class
+            return (yield from super().attempt_stream(request, number))
+        parameters = {**request.parameters, **self.stream_parameters()}
+        wire = self.build_request(replace(request, parameters=parameters))
+        timeout = request.timeout or self.config.timeout
+        return (yield from streamed(wire, parser, lambda reply: self.read(reply, request), timeout))
+
+    def stream_parameters(self) -> dict[str, Any]:
+        """What asks this API for a stream."""
+        return {"stream": True}
+
+    def parse_stream(self, request: Request) -> StreamParser | None:
+        """What reads the events of a streamed answer to `request`; None where the API does not stream."""
+        return None
+
     def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
-        """The delivery in a reply, or the error that its status, or a 200, holds."""
+        """The delivery in a reply, or the error that its status, or a 200, holds, with the usage that came with it."""
         try:
             if reply.status != 200:
                 return self.error_of(reply)
             return self.parse_response(reply, request)
         except ProviderError as error:
+            error.usage = error.usage or self._usage_in(reply)
             return error
+
+    def _usage_in(self, reply: Reply) -> UsageData | None:
+        """What was counted for an answer that cannot be used; None where nothing can be read."""
+        try:
+            usage = self.usage_of(json_body(reply))
+        except ProviderError:
+            return None
+        return usage if usage.counts() else None
 
     def _call_llm_api(
         self, prompt: str, system_prompt: str, model_name: str, model_config: ModelConfig
@@ -149,7 +186,8 @@ class HTTPProvider(BaseLLM):
 
     def not_applied(self, request: Request) -> tuple[str, ...]:
         """What was dropped or renamed."""
-        changes = adjusted(request.parameters, self.model_entry(request.model))[1]
+        asked = {name: value for name, value in request.parameters.items() if name not in request.defaults}
+        changes = adjusted(asked, self.model_entry(request.model))[1]
         return (*changes, "files") if request.files else changes
 
     # --- what answers are read with
@@ -169,11 +207,29 @@ class HTTPProvider(BaseLLM):
                 status=reply.status,
                 hint="Redirects are not followed, as the key would go with them: set base_url to the right address.",
             )
-        return classified(reply.status, code, message, retry_after=self.retry_after(reply))
+        error = classified(reply.status, code, message, retry_after=self.retry_after(reply))
+        error.should_retry = {"true": True, "false": False}.get(reply.headers.get("x-should-retry", "").strip().lower())
+        return error
 
     def retry_after(self, reply: Reply) -> float | None:
         """Seconds until the provider wants to be asked again."""
         return retry_after(reply.headers, time.time()) if reply.status in (408, 429, 500, 502, 503, 529) else None
+
+
+def trust(config: ProviderConfig) -> TLSConfig:
+    """How the provider's server is trusted; raises ConfigurationError for a file that is not there."""
+    found = config.tls
+    if found is None:
+        return TLSConfig()
+    for name in ("cert_file", "key_file", "ca_file"):
+        path = getattr(found, name)
+        if path and not Path(path).is_file():
+            raise ConfigurationError(
+                f"{config.name}: tls.{name}: there is no file {path}", hint="Name a PEM file.", path=f"tls.{name}"
+            )
+    if found.verify is False:
+        warnings.warn(f"{config.name}: the server's certificate is not verified (tls.verify)", stacklevel=2)
+    return TLSConfig(found.verify is not False, found.cert_file, found.key_file, found.ca_file)
 
 
 def adjusted(parameters: Mapping[str, Any], entry: ModelEntry) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -213,6 +269,11 @@ def json_body(reply: Reply) -> dict[str, Any]:
     kind = reply.headers.get("content-type", "")
     if "json" not in kind and text.lstrip()[:1] not in ("{", "["):
         bad(f"the answer is {kind or 'of no declared type'}, not JSON", "bad_content_type", text)
+    return json_text(text)
+
+
+def json_text(text: str) -> dict[str, Any]:
+    """The JSON object in a text; raises BadResponseError."""
     try:
         body = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from llm_tester.cost_manager import usd_text
-from llm_tester.evals.run_records import EntrantRecord
+from llm_tester.reporting.grids import (
+    Grid,
+    class_grid,
+    leaderboard_grid,
+    outcome_grid,
+    price_grid,
+    projection_grid,
+)
 from llm_tester.reporting.phrases import (
     cost_text,
     coverage_text,
@@ -20,6 +26,7 @@ from llm_tester.reporting.phrases import (
     verdict_text,
 )
 from llm_tester.reporting.report import Report, TaskReport
+from llm_tester.reporting.run_header import price_notes
 from llm_tester.reporting.text import markdown_cell
 
 COLUMNS = ("Entrant", "Score", "95 % interval", "Outcomes", "Tokens in / out", "Cost", "Latency p50 / p95", "Coverage")
@@ -32,11 +39,11 @@ def markdown(report: Report) -> str:
     title = f"{run.name} ({run.id})" if run.name else run.id
     lines = [f"# Run {markdown_cell(title)}", ""]
     lines += [f"{run.state}, begun {began:%Y-%m-%d %H:%M} UTC, project {markdown_cell(run.project)}", ""]
-    for note in notes(report):
+    for note in [*notes(report), *price_notes(report)]:
         lines += [f"> {markdown_cell(note)}", ""]
     for task in report.tasks:
-        lines += _task(task)
-    lines += _prices(report.entrants)
+        lines += [*_task(task), *_money(report, task)]
+    lines += _grid(price_grid(report.entrants), "##")
     if report.errors:
         rows = [(entrant, error, str(count)) for (entrant, error), count in report.errors.items()]
         lines += ["## Errors", "", *table(("Entrant", "Error", "Calls"), rows), ""]
@@ -69,19 +76,16 @@ def _task(task: TaskReport) -> list[str]:
     return [*head, *table(COLUMNS, rows), "", markdown_cell(verdict_text(task)), ""]
 
 
-def _prices(entrants: Iterable[EntrantRecord]) -> list[str]:
-    rows = [
-        (
-            entrant.entrant.name,
-            ", ".join(f"{name} {usd_text(rate)}" for name, rate in entrant.rates.by_class.items()) or "unknown",
-            entrant.rates.source,
-            entrant.rates.priced_on or "–",
-            entrant.host or "in this process",
-        )
-        for entrant in entrants
-    ]
-    head = ("Entrant", "USD per 1M tokens", "Source", "Priced on", "Host")
-    return ["## Prices used", "", *table(head, rows), ""]
+def _money(report: Report, task: TaskReport) -> list[str]:
+    grids = (leaderboard_grid, class_grid, outcome_grid, projection_grid)
+    return [line for made in grids for line in _grid(made(report, task))]
+
+
+def _grid(grid: Grid, level: str = "###") -> list[str]:
+    if not grid.rows:
+        return []
+    note = [markdown_cell(grid.note), ""] if grid.note else []
+    return [f"{level} {grid.title}", "", *note, *table(grid.head, [row.cells for row in grid.rows]), ""]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -103,9 +104,13 @@ def notes(report: Report) -> list[str]:
             "All models are" if report.simulated else f"{', '.join(simulated)} {'is' if len(simulated) == 1 else 'are'}"
         )
         found.append(f"{who} simulated or replayed: costs are at their catalogue's rates, and nothing was spent.")
+    if report.run.settings.get("on_unsupported") != "drop":
+        found += [
+            f"{name}: parameters not applied as asked: {', '.join(changes)}."
+            for name, changes in _not_applied(report).items()
+        ]
     found += [
-        f"{name}: parameters not applied as asked: {', '.join(changes)}."
-        for name, changes in _not_applied(report).items()
+        f"{name}: another model answered than was asked for: {models}." for name, models in _others(report).items()
     ]
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
     errors = report.count(Outcome.ERROR)
@@ -131,6 +136,18 @@ def _not_applied(report: Report) -> dict[str, list[str]]:
         if standing.not_applied:
             found.setdefault(standing.entrant, set()).update(standing.not_applied)
     return {name: sorted(changes) for name, changes in found.items()}
+
+
+def _others(report: Report) -> dict[str, str]:
+    """For each entrant the models that answered in its place, with the number of answers."""
+    found: dict[str, Counter[str]] = {}
+    for standing in report.standings:
+        if standing.others:
+            found.setdefault(standing.entrant, Counter()).update(standing.others)
+    return {
+        name: ", ".join(f"{model} ({counted(count, 'answer')})" for model, count in models.most_common(5))
+        for name, models in found.items()
+    }
 
 
 def unknown_text(call: UnknownCall) -> str:

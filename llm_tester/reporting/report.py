@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from llm_tester.cost_manager import Rates
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.results import Result, results
 from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord, UnknownCall
 from llm_tester.evals.samples import Outcome
+from llm_tester.evals.spending import spending
 from llm_tester.evals.summary import Standing, Verdict, by_task, ranked, standings, verdict
+from llm_tester.reporting.money import Money, money_of
 
 MAX_ERRORS = 8
 
@@ -35,6 +38,11 @@ class Report:
     entrants: Sequence[EntrantRecord]
     unknown: Sequence[UnknownCall]
     errors: Mapping[tuple[str, str], int]
+    money: Mapping[tuple[str, str], Money] = field(default_factory=dict)
+
+    def money_of(self, standing: Standing) -> Money:
+        """What the entrant cost on the task."""
+        return self.money.get((standing.task, standing.entrant)) or Money(Rates())
 
     @property
     def standings(self) -> list[Standing]:
@@ -81,4 +89,6 @@ def build_report(ledger: Ledger, run: RunRecord) -> Report:
         TaskReport(record, ranked(grouped.get(record.name, [])), verdict(grouped.get(record.name, [])))
         for record in ledger.tasks(run)
     ]
-    return Report(run, tasks, ledger.entrants(run), ledger.unknown_calls(run), dict(errors.most_common(MAX_ERRORS)))
+    entrants = ledger.entrants(run)
+    money = money_of(spending(ledger, run), {entry.entrant.name: entry.rates for entry in entrants})
+    return Report(run, tasks, entrants, ledger.unknown_calls(run), dict(errors.most_common(MAX_ERRORS)), money)

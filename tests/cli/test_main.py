@@ -68,7 +68,7 @@ def test_every_command_explains_itself(bench: Bench, command: list[str]) -> None
         ["run", "--fail-under", "1.1"],
         ["run", "--fail-under", "-0.1"],
         ["report"],
-        ["report", "last", "--format", "html"],
+        ["report", "last", "--format", "pdf"],
         ["show"],
         ["tasks", "check"],
         ["tasks", "new"],

@@ -56,7 +56,7 @@ def test_the_screen_shows_who_is_best_and_what_is_next(ready: Bench) -> None:
     assert ended.out.startswith("Run mine: sums; 2 entrants, 6 calls\n")
     assert "rep:good scores best (1.000, $0.000042); not surely better than rep:poor on 3 shared samples." in ended.out
     run = ready.report()["run"]
-    assert f"Report  {ready.root / 'reports' / run}.md\n" in ended.out
+    assert f"Report  {ready.root / 'reports' / run}.html\n" in ended.out
     assert "Next    llm-tester show last --wrong   what went wrong\n" in ended.out
 
 

@@ -69,9 +69,8 @@ def test_a_run_that_is_not_there_brings_near_names(done: Bench, command: str) ->
 
 
 def test_a_report_is_markdown_json_or_csv(done: Bench) -> None:
-    text = done.cli("report", "fine").out
+    text = done.cli("report", "fine", "--format", "md").out
     assert text.startswith("# Run fine (")
-    assert done.cli("report", "fine", "--format", "md").out == text
     rows = done.report("fine")["results"]
     assert [row["outcome"] for row in rows] == ["correct"] * 3
     assert set(rows[0]) == {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llm_tester.errors import TaskError
-from llm_tester.evals.datasets import FieldMap, read_samples, target_from_text
+from llm_tester.evals.datasets import FieldMap, read_samples
 from llm_tester.evals.samples import Sample
 
 BOM = b"\xef\xbb\xbf"
@@ -140,9 +140,9 @@ def test_a_whole_surrogate_pair_is_text(read: Read) -> None:
         ("input,target\n", {}, "", "holds no samples"),
         ("", {}, "", "holds no samples"),
         ("input,label\na,1\n", {}, ":2", 'no key "label"'),
-        ("text,target\na,1\n", {"input": "txet"}, ":2", 'the sample has no column "txet"'),
-        ("text,total\na,1\n", {"input": "text", "target": ["totl"]}, ":2", 'the sample has no column "totl"'),
-        ("text,key\na,1\n", {"input": "text", "target": "key", "id": "kay"}, ":2", 'the sample has no column "kay"'),
+        ("text,target\na,1\n", {"input": "txet"}, ":1", 'there is no column "txet"'),
+        ("text,total\na,1\n", {"input": "text", "target": ["totl"]}, ":1", 'there is no column "totl"'),
+        ("text,key\na,1\n", {"input": "text", "target": "key", "id": "kay"}, ":1", 'there is no column "kay"'),
     ],
 )
 def test_a_mistake_in_csv_is_named_by_file_and_line(
@@ -157,25 +157,11 @@ def test_a_mistake_in_csv_is_named_by_file_and_line(
 def test_a_column_that_is_missing_brings_near_names(read: Read) -> None:
     with pytest.raises(TaskError) as raised:
         read("body,label\na,1\n", "s.csv", input="bdoy", target="label")
-    assert raised.value.hint == "Did you mean body?"
+    assert raised.value.hint == "Did you mean body? The columns are: 'body', 'label'."
 
 
 def test_a_file_of_another_kind_or_none_at_all_is_refused(read: Read, tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"samples are read from \.jsonl and \.csv files"):
+    with pytest.raises(TaskError, match=r"samples are read from \.jsonl, \.csv and \.tsv files and from folders"):
         read("x", "s.xlsx")
     with pytest.raises(TaskError, match=r"nowhere\.csv: the samples cannot be read: No such file"):
         list(read_samples(tmp_path / "nowhere.csv", FieldMap()))
-
-
-@pytest.mark.parametrize(
-    ("cell", "target"),
-    [
-        ('{"a": 1}', {"a": 1}),
-        (" [1, 2]", [1, 2]),
-        ("{not json}", "{not json}"),
-        ("plain", "plain"),
-        (5, 5),
-    ],
-)
-def test_a_cell_with_json_text_is_the_value_that_it_stands_for(cell: Any, target: Any) -> None:
-    assert target_from_text(cell) == target

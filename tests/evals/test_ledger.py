@@ -212,7 +212,7 @@ def test_calls_of_unknown_fate_are_named_once_and_marked(filled: Bench, ledger: 
     assert f"unknown fate: sums / {place.sample_id} / rep:m (c1), at most $0.5" in shown
     assert f"unknown fate: sums / {other.sample_id} / rep:m (c2), at an unbounded cost" in shown
     assert f"Next: llm-tester resume {run.id}" in shown
-    assert "## Calls of unknown fate" in filled.cli("report", "first").out
+    assert "## Calls of unknown fate" in filled.cli("report", "first", "--format", "md").out
     assert ledger.take_over(run) == unknown
     assert ledger.run("first").is_alive
     assert ledger.take_over(run) == []

@@ -116,6 +116,12 @@ class Odd(BaseModel):
     assert model(tmp_path, "model.py", code).problems({}) == ["(the whole): Value error, odd indeed"]
 
 
+def test_the_class_that_is_no_part_of_another_is_the_one_of_its_file(tmp_path: Path) -> None:
+    assert model(tmp_path, "model.py").json_schema["title"] == "Bill"
+    own = MODEL + "class Long(Bill):\n    parent: 'Long | None' = None\n"
+    assert "parent" in model(tmp_path, "model.py", own).json_schema["$defs"]["Long"]["properties"]
+
+
 def test_a_value_that_json_cannot_say_is_a_problem(tmp_path: Path) -> None:
     assert "4300 digits" in model(tmp_path).problems({"total": 10**5000})[0]
 
@@ -137,7 +143,7 @@ def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "code", "problem"),
     [
-        ("model.py", MODEL, "defines 2 subclasses of BaseModel (Bill, Line)"),
+        ("model.py", MODEL + "class Other(BaseModel): pass", "defines 3 subclasses of BaseModel (Bill, Line, Other)"),
         ("model.py", "x = 1", "defines no BaseModel"),
         ("model.py:Bil", MODEL, "defines no Bil"),
         ("model.py:date", MODEL, "date is not a pydantic class"),

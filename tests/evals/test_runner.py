@@ -161,4 +161,4 @@ def test_a_host_is_named_in_the_header_without_its_credentials(bench: Bench, tmp
     bench.provider("drop", PLAIN, base_url="http://user:secret@localhost:9/v1")
     ended = bench.cli("run", "sums", "-m", "drop:m")
     assert "drop:m talks to localhost:9\n" in ended.out
-    assert "secret" not in ended.out + bench.cli("report", "last").out
+    assert "secret" not in ended.out + bench.cli("report", "last", "--format", "md").out

@@ -51,6 +51,9 @@ class Scripted:
         return outcome
         yield Wait(0)
 
+    def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        return self.attempt(request, number)
+
     def not_applied(self, request: Request) -> tuple[str, ...]:
         return tuple(request.parameters)
 

@@ -11,7 +11,7 @@ from genai_prices import Usage, calc_price
 
 from llm_tester.catalogue import ModelEntry, ProviderConfig
 from llm_tester.cost_manager import cost_of
-from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.llms.price_sources import differing_rates, resolve_rates
 from llm_tester.records import UsageData
 
 MOMENT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -56,3 +56,15 @@ def test_what_the_catalogue_does_not_price_genai_prices_does(fields: dict[str, A
 def test_what_nobody_prices_is_unknown(fields: dict[str, Any], model: str) -> None:
     rates = resolve_rates(config(**fields), ModelEntry(name=model), MOMENT)
     assert (rates.known, rates.source) == (False, "unknown")
+
+
+def test_catalogue_rates_that_differ_from_the_bundled_ones_are_named() -> None:
+    theirs = resolve_rates(config(name="openai"), ModelEntry(name="gpt-4o-mini"), MOMENT).by_class["output"]
+    entry = ModelEntry(name="gpt-4o-mini", cost_input=Decimal("0.15"), cost_output=theirs + 1)
+    rates = resolve_rates(config(name="openai"), entry, MOMENT)
+    expected = [("output", theirs + 1, theirs)]
+    assert differing_rates("openai", "", "gpt-4o-mini", rates, MOMENT) == expected
+    assert differing_rates("ours", "api.openai.com", "gpt-4o-mini", rates, MOMENT) == expected
+    assert differing_rates("ours", "", "gpt-4o-mini", rates, MOMENT) == []
+    bundled = resolve_rates(config(name="openai"), ModelEntry(name="gpt-4o-mini"), MOMENT)
+    assert differing_rates("openai", "", "gpt-4o-mini", bundled, MOMENT) == []

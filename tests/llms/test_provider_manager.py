@@ -158,7 +158,7 @@ def test_a_journal_is_kept(ask: Ask, workspace: Path) -> None:
         def respond(self, request: Any, journal: Any = None) -> Response:
             return super().respond(request, Diary())
 
-        async def arespond(self, request: Any, journal: Any = None) -> Response:
+        async def arespond(self, request: Any, journal: Any = None, rates: Any = None) -> Response:
             return await super().arespond(request, Diary())
 
     manager = Journalled(registry=ProviderRegistry(Workspace.open(workspace, {})))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from rapidfuzz import fuzz
 
 from llm_tester.evals.samples import Answer, Outcome, Sample, Score, ScoreContext, undelivered
 from llm_tester.evals.scorers.text import accepted_texts, normalise, only_thoughts, without_thoughts
 
-MAX_CHARACTERS = 20_000
-"""An answer is compared up to here: the work grows with the product of both lengths."""
+MAX_CHARACTERS = 100_000
+"""Texts that are not equal are compared up to here: the work grows with the product of both lengths."""
+NEARLY = math.nextafter(1, 0)
 
 
 class SimilarityScorer(BaseModel):
@@ -50,24 +53,12 @@ class SimilarityScorer(BaseModel):
         return accepted_texts(target, "similarity")[0]
 
     def _read(self, text: str) -> str:
-        return normalise(text[:MAX_CHARACTERS], ignore_case=self.ignore_case)
+        return normalise(text, ignore_case=self.ignore_case)
 
 
 def likeness(one: str, other: str) -> float:
-    """Twice the longest common subsequence by both lengths together: 1 for equal texts, 0 for nothing in common."""
+    """Twice the longest common subsequence by both lengths together; 1 for equal texts only."""
     if one == other:
         return 1.0
-    return 2 * _common(one, other) / (len(one) + len(other))
-
-
-def _common(one: str, other: str) -> int:
-    """The length of the longest common subsequence, by the bit-parallel method of Hyyrö (2004)."""
-    places: dict[str, int] = {}
-    for place, character in enumerate(one):
-        places[character] = places.get(character, 0) | 1 << place
-    every = (1 << len(one)) - 1
-    unmatched = every
-    for character in other:
-        found = unmatched & places.get(character, 0)
-        unmatched = ((unmatched + found) | (unmatched - found)) & every
-    return len(one) - unmatched.bit_count()
+    alike: float = fuzz.ratio(one[:MAX_CHARACTERS], other[:MAX_CHARACTERS]) / 100
+    return min(alike, NEARLY)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import ANTHROPIC_PATHS
+from llm_tester.llms.sse import Event
 from llm_tester.llms.transport import Reply, WireRequest
-from llm_tester.llms.wire import HTTPProvider, bad, json_body
-from llm_tester.records import FinishReason, Request
+from llm_tester.llms.wire import HTTPProvider, bad, classified, json_body, json_text
+from llm_tester.records import FinishReason, Request, UsageData
 
 VERSION = "2023-06-01"
 MAX_TOKENS = 4096
@@ -21,6 +22,20 @@ FINISH: Mapping[str, FinishReason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "refusal",
+}
+
+
+_STATUS: Mapping[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
 }
 
 
@@ -43,6 +58,10 @@ class AnthropicMessages(HTTPProvider):
         """As everywhere, with the version of the API."""
         return {"anthropic-version": VERSION, **super().headers(request)}
 
+    def parse_stream(self, request: Request) -> MessageStream:
+        """What reads the events of a streamed answer."""
+        return MessageStream(self)
+
     def parse_response(self, reply: Reply, request: Request) -> Delivery:
         """Text, usage and finish reason; raises BadResponseError for an answer without content."""
         body = json_body(reply)
@@ -60,6 +79,80 @@ class AnthropicMessages(HTTPProvider):
         finish = FINISH.get(reason) if isinstance(reason, str) else None
         usage = self.usage_of(body, finish_reason=finish, served_model=model if isinstance(model, str) else None)
         return Delivery(text, usage)
+
+
+class MessageStream:
+    """Reads the events of a streamed message; its counts are cumulative, and a later one replaces an earlier one."""
+
+    def __init__(self, provider: AnthropicMessages) -> None:
+        self._provider = provider
+        self._texts: list[str] = []
+        self._usage: dict[str, Any] = {}
+        self._model: str | None = None
+        self._reason: Any = None
+        self._begun = False
+        self.finished = False
+
+    def feed(self, event: Event) -> str:
+        """The text in one event; raises ProviderError for an error event."""
+        body = json_text(event.data)
+        kind = body.get("type") or event.name
+        if kind == "error":
+            raise_stream_error(body)
+        if kind == "message_start" and isinstance(body.get("message"), dict):
+            self._begin(body["message"])
+        elif kind == "message_delta":
+            self._count(body.get("usage"))
+            delta = body.get("delta")
+            self._reason = (delta.get("stop_reason") if isinstance(delta, dict) else None) or self._reason
+        elif kind == "message_stop":
+            self.finished = True
+        text = _delta_text(body) if kind == "content_block_delta" else ""
+        self._texts.append(text)
+        return text
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        self._begun = True
+        self._model = message["model"] if isinstance(message.get("model"), str) else None
+        self._count(message.get("usage"))
+
+    def _count(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            self._usage |= {name: count for name, count in usage.items() if count is not None}
+
+    def usage(self) -> UsageData | None:
+        """What the stream has counted so far."""
+        return self._read(None) if self._usage else None
+
+    def _read(self, finish: FinishReason | None) -> UsageData:
+        body = {"usage": self._usage} if self._usage else {}
+        return self._provider.usage_of(body, finish_reason=finish, served_model=self._model)
+
+    def delivery(self) -> Delivery:
+        """The whole answer; raises BadResponseError for a stream that held none, or one that paused."""
+        if not self._begun:
+            bad("the stream holds no message", "no_content", "")
+        if self._reason == "pause_turn":
+            bad("the answer paused and is unfinished", "paused", "")
+        finish = FINISH.get(self._reason) if isinstance(self._reason, str) else None
+        return Delivery("".join(self._texts), self._read(finish))
+
+
+def raise_stream_error(body: Mapping[str, Any]) -> NoReturn:
+    """Raise the error that an error event stands for: its type says which status it would have had."""
+    error = body.get("error")
+    kind, message = (str(error.get("type")), str(error.get("message"))) if isinstance(error, dict) else ("", str(error))
+    status = _STATUS.get(kind)
+    if status is None:
+        bad(f"an error in the stream: {message}", "error_in_200", "")
+    raise classified(status, kind, message)
+
+
+def _delta_text(body: Mapping[str, Any]) -> str:
+    delta = body.get("delta")
+    if isinstance(delta, dict) and delta.get("type") == "text_delta" and isinstance(delta.get("text"), str):
+        return str(delta["text"])
+    return ""
 
 
 def _text(block: Any) -> str:

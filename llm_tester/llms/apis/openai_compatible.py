@@ -9,9 +9,10 @@ from typing import Any
 from llm_tester.documents import Document
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import OPENAI_PATHS
+from llm_tester.llms.sse import Event
 from llm_tester.llms.transport import Reply, WireRequest
-from llm_tester.llms.wire import HTTPProvider, bad, json_body, raise_hidden_error
-from llm_tester.records import FinishReason, Message, Request
+from llm_tester.llms.wire import HTTPProvider, bad, json_body, json_text, raise_hidden_error
+from llm_tester.records import FinishReason, Message, Request, UsageData
 
 FINISH: Mapping[str, FinishReason] = {
     "stop": "stop",
@@ -60,6 +61,15 @@ class OpenAICompatible(HTTPProvider):
             turns.insert(0, Message("system", self.config.system_prompt))
         return turns
 
+    def stream_parameters(self) -> dict[str, Any]:
+        """As the official SDK asks; usage is asked for where the API tells it only then."""
+        asked = {"stream_options": {"include_usage": True}} if self.paths.in_stream == "option" else {}
+        return {"stream": True, **asked}
+
+    def parse_stream(self, request: Request) -> ChatStream:
+        """What reads the chunks of a streamed answer."""
+        return ChatStream(self)
+
     def parse_response(self, reply: Reply, request: Request) -> Delivery:
         """Text, usage and finish reason; raises BadResponseError for an answer without choices."""
         body = json_body(reply)
@@ -78,6 +88,65 @@ class OpenAICompatible(HTTPProvider):
         model = body.get("model")
         usage = self.usage_of(body, finish_reason=finish, served_model=model if isinstance(model, str) else None)
         return Delivery(text, usage)
+
+
+class ChatStream:
+    """Reads chat completion chunks; usage comes in a chunk of its own, in the last one, or in x_groq."""
+
+    def __init__(self, provider: OpenAICompatible) -> None:
+        self._provider = provider
+        self._texts: list[str] = []
+        self._seen: dict[str, Any] = {}
+        self._reason: Any = None
+        self._refused = self._called = self._answered = False
+        self.finished = False
+
+    def feed(self, event: Event) -> str:
+        """The text in one chunk; raises ProviderError for an error in its place."""
+        if event.data == "[DONE]":
+            self.finished = True
+            return ""
+        body = json_text(event.data)
+        raise_hidden_error(body)
+        self._seen |= {key: body[key] for key in ("usage", "x_groq", "model") if body.get(key)}
+        choices = body.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return ""
+        self._answered = True
+        if choices[0].get("finish_reason") is not None:
+            self._reason, self.finished = choices[0]["finish_reason"], True
+        delta = choices[0].get("delta")
+        text = self._text(delta) if isinstance(delta, dict) else ""
+        self._texts.append(text)
+        return text
+
+    def _text(self, delta: Mapping[str, Any]) -> str:
+        self._called = self._called or bool(delta.get("tool_calls"))
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refused = True
+            return refusal
+        return plain_text(delta.get("content"))
+
+    def usage(self) -> UsageData | None:
+        """What the stream has counted so far."""
+        return self._usage(None) if self._seen.get("usage") or self._seen.get("x_groq") else None
+
+    def _usage(self, finish: FinishReason | None) -> UsageData:
+        model = self._seen.get("model")
+        served = model if isinstance(model, str) else None
+        return self._provider.usage_of(self._seen, finish_reason=finish, served_model=served)
+
+    def delivery(self) -> Delivery:
+        """The whole answer; raises BadResponseError for one without choices or one that failed."""
+        if not self._answered:
+            bad("the stream has no choices", "no_choices", "")
+        if self._reason == "error":
+            bad("the model failed while it answered", "error_in_200", "")
+        text = "".join(self._texts)
+        message = {"content": text, "refusal": text if self._refused else None, "tool_calls": self._called}
+        finish = text_and_finish(message, self._reason)[1]
+        return Delivery(text, self._usage(finish))
 
 
 def text_and_finish(message: Mapping[str, Any], reason: Any) -> tuple[str, FinishReason | None]:

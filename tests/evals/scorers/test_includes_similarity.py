@@ -104,5 +104,10 @@ def by_table(one: str, other: str) -> int:
 @given(st.text("abc", max_size=40), st.text("abc", min_size=1, max_size=40))
 def test_likeness_is_that_of_the_longest_common_subsequence(one: str, other: str) -> None:
     found = likeness(one, other)
-    assert found == 2 * by_table(one, other) / (len(one) + len(other)) == likeness(other, one)
+    assert found == pytest.approx(2 * by_table(one, other) / (len(one) + len(other))) == likeness(other, one)
+    assert (found == 1) is (one == other)
     assert found >= difflib.SequenceMatcher(None, one, other, autojunk=False).ratio() - 1e-12
+
+
+def test_texts_that_differ_only_at_their_far_end_are_not_equal() -> None:
+    assert 0.99 < likeness("x" * 150_000 + "a", "x" * 150_000 + "b") < 1

@@ -1,0 +1,83 @@
+"""The same batch with other tools, each in an environment of its own: `python -m bench.peers inspect_ai deepeval`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.rig import ROOT, figures, script, server
+from bench.table import Row, ratio, render
+
+VENVS = ROOT / "bench" / ".venvs"
+PINNED = {
+    "inspect_ai": ["inspect_ai==0.3.285", "openai==3.52.0"],
+    "deepeval": ["deepeval==4.3.1", "openai==3.52.0"],
+    "litellm": ["litellm==1.106.2"],
+}
+TARGETS = {"inspect_ai": 20.0, "deepeval": 5.0}
+COUNT = 300
+
+
+def python_of(peer: str) -> Path | None:
+    """The Python of a peer's environment, made where it is missing; None where it cannot be installed."""
+    python = VENVS / peer / "bin" / "python"
+    done = VENVS / peer / ".installed"
+    if done.exists() and done.read_text() == " ".join(PINNED[peer]):
+        return python
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PINNED[peer]]
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(VENVS / peer)], check=True, timeout=120)
+        subprocess.run(install, check=True, timeout=900)
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"{peer}: {error}\n")
+        return None
+    done.write_text(" ".join(PINNED[peer]))
+    return python
+
+
+def peer_row(peer: str, url: str, rounds: int) -> Row:
+    """Samples per second of ours over the peer's, as whole processes, start-up included."""
+    what, target = f"{COUNT} samples: samples/s", TARGETS.get(peer, 1.0)
+    program = ROOT / "bench" / "peer_scripts" / f"{peer}.py"
+    python = python_of(peer) if peer in PINNED and program.exists() else None
+    if python is None:
+        return Row(what, None, target, True, note=f"{peer}, which could not be installed")
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(_seconds(lambda: figures(script("ours", url, COUNT))))
+        theirs.append(_seconds(lambda: figures([str(python), str(program), url, str(COUNT)], timeout=300)))
+    mine, other = _middle(ours), _middle(theirs)
+    return Row(what, ratio(other, mine), target, True, note=" ".join(PINNED[peer]))
+
+
+def _seconds(job: Callable[[], object]) -> float | None:
+    started = time.perf_counter()
+    found = job()
+    return time.perf_counter() - started if found is not None else None
+
+
+def _middle(taken: list[float | None]) -> float | None:
+    found = sorted(one for one in taken if one is not None)
+    return found[len(found) // 2] if found else None
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("peers", nargs="*", default=["inspect_ai", "deepeval"])
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    if "litellm" in chosen.peers:
+        # Measured by `python -m bench`, which finds its environment.
+        python_of("litellm")
+    with server(0.05) as url:
+        rows = [peer_row(peer, url, chosen.rounds) for peer in chosen.peers if peer != "litellm"]
+    sys.stdout.write(render(rows))
+
+
+if __name__ == "__main__":
+    main()

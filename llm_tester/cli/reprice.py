@@ -1,0 +1,93 @@
+"""llm-tester reprice"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+from llm_tester.catalogue import ModelEntry
+from llm_tester.cli.console import JsonOption, RunArgument, WorkspaceOption, out, print_json, single, workspace
+from llm_tester.cost_manager import UNPRICED, Rates, usd_text
+from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.run_records import EntrantRecord
+from llm_tester.evals.spending import spending
+from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.llms.provider_factory import DiscoveredProvider, discover
+from llm_tester.reporting.money import Amount
+from llm_tester.reporting.repricing import Repriced
+from llm_tester.reporting.repricing import reprice as repriced
+from llm_tester.reporting.tables import listing, safe
+
+app = single()
+
+
+@app.command()
+def reprice(
+    run: RunArgument,
+    day: Annotated[
+        datetime | None,
+        typer.Option("--at", formats=["%Y-%m-%d"], metavar="DATE", help="Prices of that day, not today."),
+    ] = None,
+    as_json: JsonOption = False,
+    named: WorkspaceOption = None,
+) -> None:
+    """Show what a run would cost at the catalogue's prices of today or another day; the ledger stays as it is."""
+    here = workspace(named)
+    moment = datetime.combine(day.date(), time(12), UTC) if day else datetime.now(UTC)
+    with Ledger.existing(here.ledger_path) as opened:
+        record = opened.run(run)
+        entrants = opened.entrants(record)
+        rates = _rates(entrants, discover(here), moment)
+        rows = repriced(spending(opened, record), entrants, rates)
+    if as_json:
+        print_json({"run": record.id, "at": moment.date().isoformat(), "models": [row.to_json() for row in rows]})
+        return
+    screen = out()
+    heads = ("Entrant", "Cost then", "Priced", f"Cost at {moment:%Y-%m-%d}", "Priced", "Change")
+    screen.print(listing(heads, map(_cells, rows)))
+    gone = [row.entrant.entrant.name for row in rows if not row.rates.known]
+    if gone:
+        screen.print(safe(f"Without a price in the catalogue: {', '.join(gone)}."))
+
+
+def _rates(
+    entrants: Iterable[EntrantRecord], found: Mapping[str, DiscoveredProvider], moment: datetime
+) -> dict[str, Rates]:
+    """The rates of each entrant at a moment; unknown for a provider that is no longer there."""
+    rates = {}
+    for entry in entrants:
+        provider = found.get(entry.entrant.provider)
+        config = provider.config if provider is not None else None
+        model = entry.entrant.model
+        listed = config and (config.model(model) or ModelEntry(name=model))
+        rates[entry.entrant.name] = resolve_rates(config, listed, moment) if config and listed else UNPRICED
+    return rates
+
+
+def _cells(row: Repriced) -> tuple[str, ...]:
+    change = row.change
+    told = "–" if change is None else f"{change * Decimal(100):+.1f} %"
+    return (
+        row.entrant.entrant.name,
+        _amount(row.old),
+        _priced(row.entrant.rates),
+        _amount(row.new),
+        _priced(row.rates),
+        told,
+    )
+
+
+def _amount(amount: Amount) -> str:
+    if amount.known is None or (amount.unknown_calls and not amount.known):
+        return "unknown"
+    if amount.unknown_calls:
+        return f"≥ ${usd_text(amount.known)} ({amount.unknown_calls:,} unknown)"
+    return f"${usd_text(amount.known)}"
+
+
+def _priced(rates: Rates) -> str:
+    return f"{rates.source} {rates.priced_on or ''}".strip()

@@ -1,0 +1,182 @@
+"""A provider that keeps failing is left alone for a while, then tried by one call. No I/O; the clock is passed in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from llm_tester.errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    OverloadedError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+)
+
+T = TypeVar("T")
+State = Literal["closed", "open", "half-open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave for one call; it goes back by `success`, `failure` or `cancel` of the breaker that gave it."""
+
+    number: int
+    generation: int
+    probe: bool
+
+
+def counts(error: BaseException) -> bool:
+    """Whether `error` is a failure of the provider's own making: timeout, connection, 408 or 5xx."""
+    if isinstance(error, OverloadedError):
+        return error.status is None or error.status == 408 or error.status >= 500
+    return isinstance(error, ProviderTimeoutError | ProviderConnectionError)
+
+
+class CircuitBreaker:
+    """Opens after `failure_threshold` failures in a row; after `recovery_timeout` seconds one call may try again.
+
+    Calls under way when a row of failures began count as one failure together, and a row must be as long as they were
+    many. Safe to share between threads and event loops: nothing here waits.
+    """
+
+    def __init__(
+        self,
+        failure_threshold: int = 5,
+        recovery_timeout: float = 60.0,
+        *,
+        name: str = "the provider",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if failure_threshold < 1 or not recovery_timeout >= 0:
+            raise ConfigurationError("a circuit breaker needs failure_threshold >= 1 and recovery_timeout >= 0")
+        self.failure_threshold = failure_threshold
+        self.recovery_timeout = recovery_timeout
+        self.name = name
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked = self._in_flight = self._failures = 0
+        self._generation = self._row_began = self._needed = 0
+        self._opened_at: float | None = None
+        self._probe: int | None = None
+
+    @property
+    def state(self) -> State:
+        """`half-open` from the moment a probe may pass."""
+        with self._lock:
+            return self._state()
+
+    @property
+    def failures(self) -> int:
+        """Failures in the present row."""
+        with self._lock:
+            return self._failures
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that hold a permit."""
+        with self._lock:
+            return self._in_flight
+
+    def seconds_left(self) -> float:
+        """Seconds until a probe may pass; 0 when closed or half-open."""
+        with self._lock:
+            return self._left()
+
+    def admit(self) -> Permit:
+        """Leave for one call; CircuitOpenError while open, and while the one probe is under way."""
+        with self._lock:
+            state = self._state()
+            if state == "open" or self._probe is not None:
+                raise self._refusal()
+            self._asked += 1
+            self._in_flight += 1
+            if state == "half-open":
+                self._probe = self._asked
+            return Permit(self._asked, self._generation, state == "half-open")
+
+    def success(self, permit: Permit) -> None:
+        """The call was answered: ends the row of failures; a probe closes the breaker."""
+        with self._lock:
+            if self._return(permit):
+                self._close()
+
+    def failure(self, permit: Permit, error: BaseException) -> None:
+        """The call ended in `error`, which counts only when the provider made it."""
+        with self._lock:
+            if not self._return(permit):
+                return
+            if counts(error):
+                self._record(permit)
+            elif permit.probe and isinstance(error, ProviderError) and error.status is not None:
+                self._close()
+
+    def cancel(self, permit: Permit) -> None:
+        """The call ended without saying anything about the provider."""
+        with self._lock:
+            self._return(permit)
+
+    def call(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """`function(...)` under a permit; raises CircuitOpenError instead of calling while open."""
+        permit = self.admit()
+        try:
+            result = function(*arguments, **named)
+        except BaseException as error:
+            self.failure(permit, error)
+            raise
+        self.success(permit)
+        return result
+
+    def reset(self) -> None:
+        """Close it, and forget what was counted."""
+        with self._lock:
+            self._close()
+
+    def _state(self) -> State:
+        if self._opened_at is None:
+            return "closed"
+        return "open" if self._left() > 0 else "half-open"
+
+    def _left(self) -> float:
+        if self._opened_at is None:
+            return 0.0
+        return max(0.0, self._opened_at + self.recovery_timeout - self._clock())
+
+    def _refusal(self) -> CircuitOpenError:
+        left = self._left()
+        until = f"is left alone for {left:.0f} s more" if left else "is being tried by another call"
+        return CircuitOpenError(f"{self.name} failed too often and {until}", retry_after=left)
+
+    def _return(self, permit: Permit) -> bool:
+        self._in_flight -= 1
+        if self._probe == permit.number:
+            self._probe = None
+        return permit.generation == self._generation
+
+    def _record(self, permit: Permit) -> None:
+        if permit.probe:
+            self._open()
+            return
+        if not self._failures:
+            self._row_began = self._asked
+            self._needed = max(self.failure_threshold, self._in_flight + 1)
+            self._failures = 1
+        elif permit.number > self._row_began:
+            self._failures += 1
+        if self._failures >= self._needed:
+            self._open()
+
+    def _open(self) -> None:
+        self._opened_at = self._clock()
+        self._generation += 1
+
+    def _close(self) -> None:
+        if self._opened_at is not None:
+            self._generation += 1
+        self._opened_at = None
+        self._probe = None
+        self._failures = 0

@@ -1,0 +1,68 @@
+"""What was run, in a few lines, and where its prices are in doubt."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from llm_tester.cost_manager import usd_text
+from llm_tester.llms.price_sources import differing_rates
+from llm_tester.reporting.report import Report
+from llm_tester.reporting.text import one_line
+
+MAX_FACT = 600
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """The run's particulars, a name and a text each."""
+    run = report.run
+    tasks = [f"{task.record.name} ({task.record.planned:,} of {task.record.total:,} samples)" for task in report.tasks]
+    hosts = sorted({entry.host or "in this process" for entry in report.entrants})
+    limit = run.settings.get("limit")
+    found = [
+        ("Run", run.id),
+        ("Status", run.state),
+        ("Project", run.project),
+        ("Begun", _moment(run.created_at)),
+        ("Ended", _moment(run.ended_at)),
+        ("Tasks", ", ".join(tasks)),
+        ("Entrants", ", ".join(_entrants(report))),
+        ("Hosts", ", ".join(hosts)),
+        ("Seed", f"{run.seed}{f', at most {limit:,} samples a task' if limit else ''}"),
+        ("LLM Tester", str(run.settings.get("version", ""))),
+    ]
+    return [(name, one_line(text, MAX_FACT)) for name, text in found if text]
+
+
+def _entrants(report: Report) -> list[str]:
+    found = []
+    for entry in report.entrants:
+        entrant = entry.entrant
+        model = f"{entrant.provider}:{entrant.model}"
+        named = entrant.name if entrant.name == model else f"{entrant.name} = {model}"
+        asked = json.dumps(dict(entrant.parameters), ensure_ascii=False) if entrant.parameters else ""
+        variant = f"prompt {entrant.prompt}" if entrant.prompt else ""
+        extra = ", ".join(part for part in (variant, asked) if part)
+        found.append(f"{named} ({extra})" if extra else named)
+    return found
+
+
+def price_notes(report: Report) -> list[str]:
+    """Where the rates that were used differ from what genai-prices' bundled data says of that day."""
+    moment = datetime.fromtimestamp(report.run.created_at, UTC)
+    found = []
+    for entry in report.entrants:
+        if entry.simulated:
+            continue
+        entrant = entry.entrant
+        differing = differing_rates(entrant.provider, entry.host, entrant.model, entry.rates, moment)
+        if differing:
+            told = ", ".join(
+                f"{name} {usd_text(ours)} here, {usd_text(theirs)} there" for name, ours, theirs in differing
+            )
+            found.append(f"{entrant.name}: the catalogue's prices differ from genai-prices' (USD per 1M): {told}.")
+    return found
+
+
+def _moment(stamp: float | None) -> str:
+    return f"{datetime.fromtimestamp(stamp, UTC):%Y-%m-%d %H:%M} UTC" if stamp else ""
