@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, TextIO
 import typer
 import typer.core
 
+from llm_tester.cli import logs
 from llm_tester.errors import LLMTesterError
 from llm_tester.version import __version__
 
@@ -82,11 +83,19 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def program(
-    version: Annotated[
+    _asked: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
     ] = False,
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="FILE", help="Append a line per call to this file; never a key.")
+    ] = None,
+    log_level: Annotated[
+        logs.Level, typer.Option(help="How much goes into the log; debug has prompts and answers.")
+    ] = "info",
 ) -> None:
     """Which model, from which provider, does the job well enough for the least money, and how sure is that?"""
+    if log is not None:
+        logs.start(log, log_level)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from llm_tester.errors import (
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.flow import Call, Flow, Session, Transport, adrive, drive
 from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.llms.redaction import redacted
 from llm_tester.llms.streams import AsyncStream, Stream, emitted_whole
 from llm_tester.llms.usage import read_usage
 from llm_tester.records import Message, Request, Response, UsageData, chat
@@ -208,6 +209,10 @@ class BaseLLM(ABC):
     def get_api_key(self) -> str | None:
         """The key from the environment variable that the configuration names; None when there is none."""
         return self.environment.get(self.config.env_key or "") or None
+
+    def redact(self, text: str) -> str:
+        """`text` without the key."""
+        return redacted(text, self.get_api_key())
 
     def get_model_config(self, model_name: str | None = None) -> ModelConfig | None:
         """The catalogue's entry for a model, the default one where none is named; None when it is not listed."""

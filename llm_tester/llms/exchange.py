@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from llm_tester.cost_manager import UNPRICED, cost_of
 from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError, StreamAbandoned
-from llm_tester.llms.flow import Acquire, Do, Effect, Flow, Slot, Wait
+from llm_tester.llms import call_log
+from llm_tester.llms.flow import Do, Effect, Flow, Wait
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.records import Attempt, Cost, Request, Response, UsageData
 
@@ -56,6 +57,20 @@ class Provider(Protocol):
     def not_applied(self, request: Request) -> tuple[str, ...]:
         """The parameters that it does not hand on."""
 
+    def redact(self, text: str) -> str:
+        """`text` without the provider's key."""
+
+
+class Admission(Protocol):
+    """What an attempt must pass: a budget, a limit, a breaker."""
+
+    def admit(self, request: Request, number: int) -> Generator[Effect, Any, Settle]:
+        """Let attempt `number` pass, perhaps after a wait; raises what refuses it. What it returns is told the end."""
+
+
+Settle = Callable[["Response | ProviderError | None"], None]
+"""Told what an attempt came to: the response, the failure (its cost is in `attempts`), None for one broken off."""
+
 
 def _unpriced(usage: UsageData) -> Cost:
     return cost_of(usage, UNPRICED)
@@ -63,11 +78,11 @@ def _unpriced(usage: UsageData) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """What surrounds the attempts of a call: retries, shared slots, prices, the journal and the clocks."""
+    """What surrounds the attempts of a call: retries, admissions in their order, prices, the journal and the clocks."""
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     cost: Callable[[UsageData], Cost] = _unpriced
-    slot: Slot | None = None
+    admissions: tuple[Admission, ...] = ()
     journal: Journal | None = None
     streamed: bool = False
     refuse_changes: bool = False
@@ -82,17 +97,21 @@ def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[R
     """
     if policy.refuse_changes:
         refuse_changes(provider, request)
+    call_log.asked(request)
     attempts: list[Attempt] = []
     waited = 0.0
     while True:
         number = len(attempts) + 1
-        outcome = yield from _in_slot(provider, request, policy, attempts, waited)
+        outcome = yield from _admitted(provider, request, policy, attempts, waited)
         if isinstance(outcome, Response):
+            call_log.answered(request, outcome)
             return outcome
         delay = policy.retry.delay(number, outcome)
         if delay is None:
             outcome.hint = outcome.hint or policy.retry.explain(number, outcome)
+            call_log.failed(request, outcome)
             raise outcome
+        call_log.retrying(request, outcome, delay)
         waited = delay * 1000
         yield Wait(delay)
 
@@ -108,32 +127,54 @@ def refuse_changes(provider: Provider, request: Request) -> None:
         )
 
 
-def _in_slot(
+def _admitted(
     provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], waited: float
 ) -> Generator[Effect, Any, Response | ProviderError]:
-    """One attempt while holding a slot, from the claim until its result is durable."""
-    if policy.slot is not None:
-        yield Acquire(policy.slot)
+    """One attempt that passes each admission anew, and tells each what came of it once that is durable."""
+    settles: list[Settle] = []
+    outcome: Response | ProviderError | None = None
     try:
-        if policy.journal is not None and not attempts:
-            yield Do(policy.journal.claim)
-        started, begun = policy.now(), policy.clock()
-        attempt = provider.attempt_stream if policy.streamed else provider.attempt
-        outcome = yield from attempt(request, len(attempts) + 1)
-        elapsed = (policy.clock() - begun) * 1000
-        record = _record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started)
-        attempts.append(replace(record, usage=outcome.usage, cost=_cost(outcome, policy)))
-        if isinstance(outcome, ProviderError):
-            yield from _note_failure(provider, request, policy, attempts, outcome)
-            return outcome
-        response = _response(provider, request, policy, attempts, outcome)
-        if policy.journal is not None:
-            journal = policy.journal
-            yield Do(lambda: journal.answered(response))
-        return response
+        for admission in policy.admissions:
+            settle = yield from admission.admit(request, len(attempts) + 1)
+            settles.append(settle)
+        outcome = yield from _attempt(provider, request, policy, attempts, waited)
+        return outcome
     finally:
-        if policy.slot is not None:
-            policy.slot.release()
+        for told in reversed(settles):
+            told(outcome)
+
+
+def _attempt(
+    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], waited: float
+) -> Generator[Effect, Any, Response | ProviderError]:
+    """One attempt, from the claim until its result is durable."""
+    if policy.journal is not None and not attempts:
+        yield Do(policy.journal.claim)
+    started, begun = policy.now(), policy.clock()
+    attempt = provider.attempt_stream if policy.streamed else provider.attempt
+    outcome = _without_key((yield from attempt(request, len(attempts) + 1)), provider)
+    elapsed = (policy.clock() - begun) * 1000
+    record = _record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started)
+    attempts.append(replace(record, usage=outcome.usage, cost=_cost(outcome, policy)))
+    if isinstance(outcome, ProviderError):
+        yield from _note_failure(provider, request, policy, attempts, outcome)
+        return outcome
+    response = _response(provider, request, policy, attempts, outcome)
+    if policy.journal is not None:
+        journal = policy.journal
+        yield Do(lambda: journal.answered(response))
+    return response
+
+
+def _without_key(outcome: Delivery | ProviderError, provider: Provider) -> Delivery | ProviderError:
+    """Servers and client libraries may quote the key that they were sent."""
+    if isinstance(outcome, Delivery):
+        text = provider.redact(outcome.text)
+        return outcome if text is outcome.text else replace(outcome, text=text)
+    outcome.message = provider.redact(outcome.message)
+    outcome.args = (outcome.message,)
+    outcome.hint, outcome.text = provider.redact(outcome.hint), provider.redact(outcome.text)
+    return outcome
 
 
 def _note_failure(

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Generator
 from concurrent.futures import Future
+from typing import Any
+
+from llm_tester.errors import ProviderError
+from llm_tester.llms.exchange import Settle
+from llm_tester.llms.flow import Acquire, Effect
+from llm_tester.records import Request, Response
 
 
 class ConnectionSlots:
-    """`size` slots, handed on in the order of asking; satisfies flow.Slot."""
+    """`size` slots, handed on in the order of asking; satisfies flow.Slot and exchange.Admission."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -46,6 +53,14 @@ class ConnectionSlots:
         except BaseException:
             self._forgo(ticket)
             raise
+
+    def admit(self, request: Request, number: int) -> Generator[Effect, Any, Settle]:
+        """Hold a slot for one attempt."""
+        yield Acquire(self)
+        return self._leave
+
+    def _leave(self, outcome: Response | ProviderError | None) -> None:
+        self.release()
 
     def _forgo(self, ticket: Future[None]) -> None:
         if not ticket.cancel():

@@ -100,7 +100,7 @@ class ProviderManager:
             retry=self._retry or retry_policy(settings.retry),
             refuse_changes=settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
-            slot=self.slots(provider),
+            admissions=(self.slots(provider),),
             journal=journal,
         )
 

@@ -28,14 +28,17 @@ MAX_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class WireRequest:
-    """What goes out. `headers` may hold a key and are never logged."""
+    """What goes out. `url` and `headers` may hold a key and are never shown."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"WireRequest({self.method} to {self.host}, {len(self.body)} bytes)"
 
     @property
     def host(self) -> str:

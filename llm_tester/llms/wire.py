@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 import warnings
@@ -28,6 +29,7 @@ from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
+from llm_tester.llms.redaction import AddressFilter
 from llm_tester.llms.retry_after import retry_after
 from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
@@ -52,6 +54,9 @@ class HTTPProvider(BaseLLM):
     def __init__(self, config: ProviderConfig | None = None) -> None:
         super().__init__(config)
         self.paths = self.usage_paths.with_config(self.config.usage)
+        if self._key_in_address:
+            # It writes each address to its log at DEBUG.
+            logging.getLogger("urllib3.connectionpool").addFilter(AddressFilter(self.redact))
 
     def make_transport(self, connections: int) -> HTTPTransport:
         """The network, for at most so many calls at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from llm_tester.cli.main import COMMANDS
 from llm_tester.version import __version__
+from tests.cli.conftest import GOOD
 
 if TYPE_CHECKING:
     from tests.evals.conftest import Bench
@@ -156,3 +158,13 @@ def test_a_reader_that_goes_away_is_no_crash(bench: Bench) -> None:
         reporting.stdout.readline()
         reporting.stdout.close()
         assert "Traceback" not in reporting.stderr.read()
+
+
+def test_a_log_has_a_line_per_call_and_at_debug_the_prompts(ready: Bench) -> None:
+    assert ready.process("--log", "calls.log", *GOOD).code == 0
+    lines = (ready.root / "calls.log").read_text().splitlines()
+    assert len(lines) == 3
+    assert all(re.match(r"20\S+Z INFO llm_tester\.llms: rep:good \(\w{26}\) answered", line) for line in lines)
+    assert ready.process("--log", "calls.log", "--log-level", "debug", *GOOD).code == 0
+    assert "+ 1?" in (ready.root / "calls.log").read_text()
+    assert "--log missing/calls.log: No such file" in ready.process("--log", "missing/calls.log", "runs").error()

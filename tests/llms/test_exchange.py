@@ -54,6 +54,9 @@ class Scripted:
     def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         return self.attempt(request, number)
 
+    def redact(self, text: str) -> str:
+        return text
+
     def not_applied(self, request: Request) -> tuple[str, ...]:
         return tuple(request.parameters)
 
@@ -200,7 +203,7 @@ def test_the_journal_has_one_claim_and_one_end(driven: Driven, outcomes: list[An
 def test_nothing_is_sent_when_the_claim_cannot_be_written(driven: Driven) -> None:
     provider, slots = Scripted([GOOD]), ConnectionSlots(1)
     with pytest.raises(LookupError, match="claim cannot be written"):
-        provider.call(driven, journal=Diary("claim"), slot=slots)
+        provider.call(driven, journal=Diary("claim"), admissions=(slots,))
     assert provider.numbers == []
     slots.acquire()
 
@@ -210,7 +213,7 @@ def test_nothing_is_sent_when_the_claim_cannot_be_written(driven: Driven) -> Non
 def test_the_slot_is_given_back_whatever_happens(driven: Driven, outcome: Any, broken: str) -> None:
     slots = ConnectionSlots(1)
     with contextlib.suppress(BadRequestError, LookupError):
-        Scripted([outcome]).call(driven, slot=slots, journal=Diary(broken))
+        Scripted([outcome]).call(driven, admissions=(slots,), journal=Diary(broken))
     slots.acquire()
 
 
@@ -231,7 +234,7 @@ def test_the_slot_is_free_while_a_retry_waits(driven: Driven) -> None:
         async def aperform(self, effect: Any) -> Any:
             return self.perform(effect) if isinstance(effect, Wait) else await super().aperform(effect)
 
-    assert driven(exchange(provider, REQUEST, provider.policy(slot=slots)), Borrowing()).text == "fine"
+    assert driven(exchange(provider, REQUEST, provider.policy(admissions=(slots,))), Borrowing()).text == "fine"
 
 
 def test_the_slot_is_given_back_when_the_call_is_cancelled() -> None:
@@ -246,7 +249,7 @@ def test_the_slot_is_given_back_when_the_call_is_cancelled() -> None:
         await asyncio.Event().wait()
 
     async def main() -> None:
-        flow = exchange(Hanging([]), REQUEST, CallPolicy(slot=slots))
+        flow = exchange(Hanging([]), REQUEST, CallPolicy(admissions=(slots,)))
         task = asyncio.create_task(adrive(flow, Session(asleep=forever)))
         await asyncio.sleep(0)
         task.cancel()
