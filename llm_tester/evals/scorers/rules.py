@@ -48,7 +48,8 @@ class TextRule(_Rule):
 
     type: Literal["text"]
     """The kind of the field."""
-    threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # Left out of dumps, and so of the hashes of tasks, where it is not declared.
+    threshold: Annotated[float, Field(gt=0, le=1, exclude_if=lambda value: value == 1)] = 1.0
     """From this likeness on a text that is not equal counts its likeness, as the similarity scorer measures it; below
     it 0. Texts of more than 2,000 characters must be equal."""
 

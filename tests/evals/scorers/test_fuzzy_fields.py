@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -46,9 +46,17 @@ def test_a_threshold_is_above_0_and_at_most_1(threshold: Any) -> None:
         FieldsScorer.model_validate({"fields": {"name": {"type": "text", "threshold": threshold}}})
 
 
+@settings(deadline=None, derandomize=True)
 @given(NAMES, NAMES, st.floats(0.01, 1))
 def test_fuzziness_is_bounded_and_never_takes_credit(gold: str, answer: str, threshold: float) -> None:
     rules = {"name": {"type": "text", "threshold": threshold}}
     value = scored({"name": gold}, {"name": answer}, rules).value
     assert value == 0 or threshold <= value <= 1
     assert value >= scored({"name": gold}, {"name": answer}).value
+
+
+def test_what_is_not_declared_is_in_no_dump_and_so_in_no_hash() -> None:
+    plain = {"type": "fields", "fields": {"name": {"type": "text"}}}
+    assert FieldsScorer.model_validate(plain).model_dump(mode="json") == plain
+    declared = {"type": "fields", "fields": {"name": {"type": "text", "threshold": 0.5}}, "weights": {"name": 2.0}}
+    assert FieldsScorer.model_validate(declared).model_dump(mode="json") == declared
