@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from llm_tester.documents import Document
 from llm_tester.errors import UnknownModelError, suggestion
-from llm_tester.records import Message
+from llm_tester.records import Carrier, Message
 
 Rate = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False, decimal_places=6)]
 Positive = Annotated[int, Field(gt=0)]
@@ -245,6 +245,8 @@ class ProviderConfig(Document):
     """The largest answer that is read."""
     tls: TLSSettings | None = None
     """How the server is trusted."""
+    transport: Carrier = "http"
+    """What carries the calls: http, or for `"api": "openai"` and `"anthropic"` also sdk, the official client."""
     simulated: bool = False
     """Whether answers are made up or replayed here, so that they cost no new money."""
     open_catalogue: bool = False
@@ -286,6 +288,8 @@ class ProviderOverride(Document):
     """The largest answer that is read."""
     tls: TLSSettings | None = None
     """How the server is trusted; paths start at the workspace."""
+    transport: Carrier | None = None
+    """What carries the calls: http, or for `"api": "openai"` and `"anthropic"` also sdk, the official client."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the provider's class, laid over those of its own file."""
     llm_models: tuple[ModelEntry, ...] = ()
@@ -309,7 +313,7 @@ def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
     """
     changes = {
         name: getattr(override, name)
-        for name in ("base_url", "max_connections", "timeout", "connect_timeout", "max_response_bytes")
+        for name in ("base_url", "max_connections", "timeout", "connect_timeout", "max_response_bytes", "transport")
         if getattr(override, name) is not None
     }
     merged = {entry.name: entry for entry in config.llm_models}
