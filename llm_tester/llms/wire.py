@@ -8,10 +8,10 @@ import re
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
@@ -30,11 +30,13 @@ from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
 from llm_tester.llms.redaction import AddressFilter
+from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.retry_after import retry_after
 from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
 from llm_tester.records import Request, TLSConfig, UsageData, chat
 
+D = TypeVar("D", bound=Delivery)
 RAW_SHOWN = 500
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "billing_not_active"})
@@ -51,8 +53,14 @@ class HTTPProvider(BaseLLM):
     applies = frozenset({"*"})
     usage_paths: ClassVar[UsagePaths]
 
-    def __init__(self, config: ProviderConfig | None = None) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        config: ProviderConfig | None = None,
+        *,
+        tls_config: TLSConfig | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        super().__init__(config, tls_config=tls_config, retry=retry)
         self.paths = self.usage_paths.with_config(self.config.usage)
         if self._key_in_address:
             # It writes each address to its log at DEBUG.
@@ -62,7 +70,7 @@ class HTTPProvider(BaseLLM):
         """The network, for at most so many calls at once."""
         config = self.config
         return HTTPTransport(
-            trust(config),
+            self.tls_config or trust(config),
             connect_timeout=config.connect_timeout,
             max_bytes=config.max_response_bytes,
             connections=connections,
@@ -103,10 +111,14 @@ class HTTPProvider(BaseLLM):
 
     def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
         """The delivery in a reply, or the error that its status, or a 200, holds, with the usage that came with it."""
+        return self.read_as(reply, request, self.parse_response)
+
+    def read_as(self, reply: Reply, request: Request, parse: Callable[[Reply, Request], D]) -> D | ProviderError:
+        """As `read`, where something else than the answer to a chat is parsed."""
         try:
             if reply.status != 200:
                 return self.error_of(reply)
-            return self.parse_response(reply, request)
+            return parse(reply, request)
         except ProviderError as error:
             error.usage = error.usage or self._usage_in(reply)
             return error
