@@ -30,7 +30,7 @@ from llm_tester.llms.redaction import redacted
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream, emitted_whole
 from llm_tester.llms.usage import read_usage
-from llm_tester.records import Message, Request, Response, TLSConfig, UsageData, chat
+from llm_tester.records import Carrier, Message, Request, Response, TLSConfig, UsageData, chat
 
 TEMPERATURE = 0.7
 MAX_TOKENS = 2000
@@ -84,6 +84,22 @@ class BaseLLM(Embedding, Metering, ABC):
     def is_simulated(self) -> bool:
         """Whether its answers are made up or replayed here, so that they cost no new money."""
         return self.simulated or self.config.simulated
+
+    @classmethod
+    def takes_sdk(cls) -> bool:
+        """Whether an official client can carry this class's calls (`"transport": "sdk"`)."""
+        return False
+
+    def chosen_transport(self, request: Request) -> Carrier | None:
+        """What `request` wants to be carried by; raises ConfigurationError for what this class cannot use."""
+        known = ("http", "sdk") if self.takes_sdk() else ("http",)
+        if request.transport is not None and request.transport not in known:
+            raise ConfigurationError(
+                f'{self.name} has no transport "{request.transport}"',
+                hint=f"It has: {', '.join(known)}.",
+                path="transport",
+            )
+        return request.transport
 
     @abstractmethod
     def _call_llm_api(
@@ -200,16 +216,18 @@ class BaseLLM(Embedding, Metering, ABC):
         max_tokens: int,
         parameters: Mapping[str, Any],
     ) -> Request:
-        """A request as `complete` and `generate` make it: `model` among the parameters, defaults marked as such."""
+        """A request as `complete` and `generate` make it: `model` and `transport` are taken out of the parameters, and
+        defaults are marked as such."""
         if isinstance(prompt, Request):
             return prompt
         wanted = {"temperature": temperature, "max_tokens": max_tokens, **parameters}
         # By identity: a caller's own 0.7 is asked for, and reported where the model does not take it.
         defaults = {"temperature"} if temperature is TEMPERATURE else set()
         defaults |= {"max_tokens"} if max_tokens is MAX_TOKENS or max_tokens is GENERATED_TOKENS else set()
-        model = wanted.pop("model", None)
+        model, carrier = wanted.pop("model", None), wanted.pop("transport", None)
         turns = chat(prompt, system_prompt or "") if isinstance(prompt, str) else tuple(prompt)
-        return replace(self.request("", model), messages=turns, parameters=wanted, defaults=frozenset(defaults))
+        asked = self.request("", model, transport=carrier)
+        return replace(asked, messages=turns, parameters=wanted, defaults=frozenset(defaults))
 
     def get_default_model(self) -> str | None:
         """The model that is used where none is named."""
@@ -266,6 +284,7 @@ class BaseLLM(Embedding, Metering, ABC):
 
     def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         """One try: the delivered answer, or the failure that it met."""
+        self.chosen_transport(request)
         entry = self.model_entry(request.model)
         model_config = ModelConfig.model_construct(
             **entry.__dict__

@@ -205,6 +205,7 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
     _allowed(config, chosen, workspace)
     config = config.model_copy(update={"tls": workspace.tls(config.tls)})
     file = str(provider.folder / CONFIG_NAME)
+    _check_transport(chosen, provider, workspace)
     _check_options(chosen, chosen.options_type, config.options, file, "options")
     for entry in config.llm_models:
         _check_options(chosen, chosen.model_options_type, entry.options, file, f"llm_models[{entry.name}].options")
@@ -232,6 +233,22 @@ def _allowed(config: ProviderConfig, chosen: type[BaseLLM], workspace: Workspace
             f'the provider "{config.name}" is forbidden by {DISABLED}, as all that are not simulated',
             hint="Unset it, or use stub, null or mock.",
         )
+
+
+def _check_transport(chosen: type[BaseLLM], provider: DiscoveredProvider, workspace: Workspace) -> None:
+    if _usable(provider).transport == "http" or chosen.takes_sdk():
+        return
+    file, path = provider.folder / CONFIG_NAME, "transport"
+    override = workspace.settings.providers.get(provider.name)
+    if override is not None and override.transport is not None:
+        file, path = (workspace.root or Path.cwd()) / CONFIG_NAME, f"providers.{provider.name}.transport"
+    able = [f'"{api}"' for api, kind in sorted(APIS.items()) if kind.takes_sdk()]
+    raise ConfigurationError(
+        f'{file}: {path}: there is no official client that could carry the calls of {chosen.__name__}: expected "http"',
+        hint=f'"sdk" is for providers with "api": {" or ".join(able)}.',
+        file=str(file),
+        path=path,
+    )
 
 
 def _check_options(chosen: type[BaseLLM], kind: type[Document] | None, options: Any, file: str, at: str) -> None:

@@ -32,6 +32,7 @@ from llm_tester.llms.flow import Flow, Send, drive
 from llm_tester.llms.redaction import AddressFilter
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.retry_after import retry_after
+from llm_tester.llms.sdk_transport import SDK, SDKTransport
 from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
 from llm_tester.records import Request, TLSConfig, UsageData, chat
@@ -48,10 +49,12 @@ _CONTEXT_TEXT = re.compile(r"maximum context length|prompt is too long|context w
 
 
 class HTTPProvider(BaseLLM):
-    """A provider that is reached over HTTP; a subclass says how a request looks and how an answer is read."""
+    """A provider that is reached over HTTP; a subclass says how a request looks and how an answer is read,
+    and in `sdk` which official client can carry it."""
 
     applies = frozenset({"*"})
     usage_paths: ClassVar[UsagePaths]
+    sdk: ClassVar[SDK | None] = None
 
     def __init__(
         self,
@@ -69,12 +72,21 @@ class HTTPProvider(BaseLLM):
     def make_transport(self, connections: int) -> HTTPTransport:
         """The network, for at most so many calls at once."""
         config = self.config
-        return HTTPTransport(
-            self.tls_config or trust(config),
-            connect_timeout=config.connect_timeout,
-            max_bytes=config.max_response_bytes,
-            connections=connections,
-        )
+        limits: dict[str, Any] = {
+            "connect_timeout": config.connect_timeout,
+            "max_bytes": config.max_response_bytes,
+            "connections": connections,
+        }
+        tls = self.tls_config or trust(config)
+        if self.sdk is None:
+            return HTTPTransport(tls, **limits)
+        return SDKTransport(self.sdk, config.transport, tls, redact=self.redact, **limits)
+
+    @classmethod
+    def takes_sdk(cls) -> bool:
+        """Whether an official client can carry the calls: not where a subclass makes them, or the network, itself."""
+        own = cls._call_llm_api, cls.make_transport
+        return cls.sdk is not None and own == (HTTPProvider._call_llm_api, HTTPProvider.make_transport)
 
     @abstractmethod
     def build_request(self, request: Request) -> WireRequest:
@@ -88,7 +100,8 @@ class HTTPProvider(BaseLLM):
         """One try over the network; a subclass that overrides `_call_llm_api` is called through that instead."""
         if type(self)._call_llm_api is not HTTPProvider._call_llm_api:  # noqa: SLF001 - its own class
             return (yield from super().attempt(request, number))
-        outcome = yield Send(self.build_request(request), request.timeout or self.config.timeout)
+        wire = replace(self.build_request(request), transport=self.chosen_transport(request))
+        outcome = yield Send(wire, request.timeout or self.config.timeout)
         return outcome if isinstance(outcome, ProviderError) else self.read(outcome, request)
 
     def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
@@ -98,6 +111,7 @@ class HTTPProvider(BaseLLM):
             return (yield from super().attempt_stream(request, number))
         parameters = {**request.parameters, **self.stream_parameters()}
         wire = self.build_request(replace(request, parameters=parameters))
+        wire = replace(wire, transport=self.chosen_transport(request))
         timeout = request.timeout or self.config.timeout
         return (yield from streamed(wire, parser, lambda reply: self.read(reply, request), timeout))
 

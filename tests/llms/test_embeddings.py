@@ -146,6 +146,11 @@ def test_the_order_is_that_of_the_index(server: LoopbackServer) -> None:
     assert ours(server).embed(["a", "b"]) == [[3.0], [4.0]]
 
 
+def test_the_official_client_may_carry_them(server: LoopbackServer, embed: Embed) -> None:
+    assert embed(ours(server, transport="sdk"), TEXTS).vectors == ours(server).embed(TEXTS)
+    assert "openai" in server.received[0].headers["user-agent"].lower()
+
+
 # --- many texts
 
 

@@ -62,36 +62,40 @@ def made(workspace: Path, url: str, environment: dict[str, str], **settings: Any
     return ProviderRegistry(Workspace.open(workspace, KEY | environment)).get("p")
 
 
-def both(asked: BaseLLM) -> list[Response]:
+def both(asked: BaseLLM, carrier: str = "http") -> list[Response]:
     """An answer in a thread and one on an event loop."""
-    return [asked.respond(asked.request("hi")), asyncio.run(asked.arespond(asked.request("hi")))]
+    question = asked.request("hi", transport=carrier)
+    return [asked.respond(question), asyncio.run(asked.arespond(question))]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(server: LoopbackServer, ask_wire: Ask) -> None:
-    asked = provider("openai", server.url)
+@pytest.mark.parametrize("carrier", ["http", "sdk"])
+def test_a_certificate_that_nobody_vouches_for_is_refused(carrier: str, server: LoopbackServer, ask_wire: Ask) -> None:
+    asked = provider("openai", server.url, transport=carrier)
     with pytest.raises(ProviderConnectionError) as caught:
         ask_wire(asked, retries=2)
     assert len(caught.value.attempts) == 3
     assert server.count == 0
 
 
+@pytest.mark.parametrize("carrier", ["http", "sdk"])
 @pytest.mark.parametrize("where", ["workspace", "provider", "environment"])
 def test_an_authority_of_ones_own_is_trusted(
-    workspace: Path, server: LoopbackServer, certificate: tuple[Path, Path], where: str
+    workspace: Path, server: LoopbackServer, certificate: tuple[Path, Path], where: str, carrier: str
 ) -> None:
     shutil.copy(certificate[0], workspace / "ca.pem")
     tls = {"ca_file": "ca.pem"}
     kinds: dict[str, Any] = {"workspace": {"tls": tls}, "provider": {"providers": {"p": {"tls": tls}}}}
     settings = kinds.get(where, {})
     environment = {"TLS_CA_FILE": str(workspace / "ca.pem")} if where == "environment" else {}
-    assert [answer.text for answer in both(made(workspace, server.url, environment, **settings))] == ["safe"] * 2
+    asked = made(workspace, server.url, environment, **settings)
+    assert [answer.text for answer in both(asked, carrier)] == ["safe"] * 2
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_trust_without_verification_warns(workspace: Path, server: LoopbackServer) -> None:
     with pytest.warns(UserWarning, match="not verified"):
         asked = made(workspace, server.url, {}, tls={"verify": False})
-    assert [answer.text for answer in both(asked)] == ["safe"] * 2
+    assert [answer.text for answer in both(asked) + both(asked, "sdk")] == ["safe"] * 4
 
 
 def test_the_environment_wins_over_the_file(workspace: Path, server: LoopbackServer) -> None:

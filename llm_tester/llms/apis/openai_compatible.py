@@ -43,6 +43,7 @@ class OpenAICompatible(HTTPProvider):
     """POST {base_url}/chat/completions; the answer is choices[0].message.content."""
 
     usage_paths = OPENAI_PATHS
+    sdk = "openai"
     options_type = OpenAIOptions
 
     def build_request(self, request: Request) -> WireRequest:
