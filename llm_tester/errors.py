@@ -172,6 +172,10 @@ class LedgerError(LLMTesterError):
     """The record of runs cannot be read or written, or not used like this."""
 
 
+class SubstitutionWarning(UserWarning):
+    """Somebody else answers than a call could expect."""
+
+
 def error_for_status(status: int, message: str, **details: Any) -> ProviderError:
     """The provider error that an HTTP `status` stands for."""
     kinds: dict[int, type[ProviderError]] = {

@@ -11,12 +11,15 @@ from typing import Any
 from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, TLSSettings, merge
 from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.documents import Document, read_json, validate
+from llm_tester.environment import DISABLED, is_on
 from llm_tester.errors import ConfigurationError, LLMTesterError, ProviderLoadError, UnknownProviderError, suggestion
 from llm_tester.llms.apis.anthropic import AnthropicMessages
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.loading import load_module, subclass_in
+from llm_tester.llms.provider_variables import with_environment
+from llm_tester.llms.retry import RetryPolicy
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PROVIDER_FILE = "provider.py"
@@ -139,6 +142,7 @@ def _read(folder: Path, source: str, workspace: Workspace) -> DiscoveredProvider
         config = config.model_copy(update={"tls": _own_tls(config, folder)})
         if override is not None:
             config = merge(config, _rooted(override, workspace))
+        config = with_environment(config, workspace.environment)
     except LLMTesterError as problem:
         return DiscoveredProvider(folder.name, folder, source, problem=problem, enabled=enabled)
     return DiscoveredProvider(folder.name, folder, source, config, enabled=enabled)
@@ -198,6 +202,7 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
     """An instance for a discovered folder; raises ConfigurationError or ProviderLoadError that says what is wrong."""
     chosen = provider_class(provider)
     config = _usable(provider)
+    _allowed(config, chosen, workspace)
     config = config.model_copy(update={"tls": workspace.tls(config.tls)})
     file = str(provider.folder / CONFIG_NAME)
     _check_transport(chosen, provider, workspace)
@@ -218,7 +223,16 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
             hint="Call super().__init__(config) in it.",
         )
     instance.environment = workspace.environment or instance.environment
+    instance.retry = instance.retry or RetryPolicy(**workspace.settings.retry.model_dump())
     return instance
+
+
+def _allowed(config: ProviderConfig, chosen: type[BaseLLM], workspace: Workspace) -> None:
+    if is_on(workspace.environment, DISABLED) and not (config.simulated or chosen.simulated):
+        raise ConfigurationError(
+            f'the provider "{config.name}" is forbidden by {DISABLED}, as all that are not simulated',
+            hint="Unset it, or use stub, null or mock.",
+        )
 
 
 def _check_transport(chosen: type[BaseLLM], provider: DiscoveredProvider, workspace: Workspace) -> None:

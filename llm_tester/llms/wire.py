@@ -9,10 +9,10 @@ import time
 import warnings
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
@@ -31,12 +31,14 @@ from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
 from llm_tester.llms.redaction import AddressFilter
+from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.retry_after import retry_after
 from llm_tester.llms.sdk_transport import SDK, SDKTransport
 from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
 from llm_tester.records import Request, TLSConfig, UsageData, chat
 
+D = TypeVar("D", bound=Delivery)
 RAW_SHOWN = 500
 RAW_KEPT = 16_000
 DEEPEST = 100
@@ -57,8 +59,14 @@ class HTTPProvider(BaseLLM):
     usage_paths: ClassVar[UsagePaths]
     sdk: ClassVar[SDK | None] = None
 
-    def __init__(self, config: ProviderConfig | None = None) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        config: ProviderConfig | None = None,
+        *,
+        tls_config: TLSConfig | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        super().__init__(config, tls_config=tls_config, retry=retry)
         self.paths = self.usage_paths.with_config(self.config.usage)
         if self._key_in_address:
             # It writes each address to its log at DEBUG.
@@ -72,9 +80,10 @@ class HTTPProvider(BaseLLM):
             "max_bytes": config.max_response_bytes,
             "connections": connections,
         }
+        tls = self.tls_config or trust(config)
         if self.sdk is None:
-            return HTTPTransport(trust(config), **limits)
-        return SDKTransport(self.sdk, config.transport, trust(config), redact=self.redact, **limits)
+            return HTTPTransport(tls, **limits)
+        return SDKTransport(self.sdk, config.transport, tls, redact=self.redact, **limits)
 
     @classmethod
     def takes_sdk(cls) -> bool:
@@ -119,9 +128,13 @@ class HTTPProvider(BaseLLM):
 
     def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
         """The delivery in a reply, or the error that its status, or a 200, holds, with the usage that came with it."""
+        return self.read_as(reply, request, self.parse_response)
+
+    def read_as(self, reply: Reply, request: Request, parse: Callable[[Reply, Request], D]) -> D | ProviderError:
+        """As `read`, where something else than the answer to a chat is parsed."""
         try:
             if reply.status == 200:
-                return self.parse_response(reply, request)
+                return parse(reply, request)
             error = self.error_of(reply)
         except ProviderError as found:
             error = found
