@@ -18,6 +18,7 @@ from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
 from llm_tester.reporting.report import Report
+from llm_tester.reporting.run_header import price_notes
 from llm_tester.reporting.tables import leaderboard, live, safe
 from llm_tester.reporting.text import counted, one_line
 
@@ -36,6 +37,8 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
             console.print(safe(f"  {entrant.entrant.name} talks to {entrant.host}"))
         if not entrant.rates.known:
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
+    for note in price_notes(run, execution.entrants):
+        console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)
     for name, problem in broken.items():
         console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow", soft_wrap=True)
     if execution.unknown:

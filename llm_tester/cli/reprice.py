@@ -13,6 +13,7 @@ from llm_tester.catalogue import ModelEntry
 from llm_tester.cli.console import JsonOption, RunArgument, WorkspaceOption, out, print_json, single, workspace
 from llm_tester.cost_manager import UNPRICED, Rates, usd_text
 from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.repricing import save_prices
 from llm_tester.evals.run_records import EntrantRecord
 from llm_tester.evals.spending import spending
 from llm_tester.llms.price_sources import resolve_rates
@@ -32,10 +33,13 @@ def reprice(
         datetime | None,
         typer.Option("--at", formats=["%Y-%m-%d"], metavar="DATE", help="Prices of that day, not today."),
     ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the new prices: the run's costs and the bill are written anew.")
+    ] = False,
     as_json: JsonOption = False,
     named: WorkspaceOption = None,
 ) -> None:
-    """Show what a run would cost at the catalogue's prices of today or another day; the ledger stays as it is."""
+    """Show what a run would cost at the catalogue's prices of today or another day; keep that with --save."""
     here = workspace(named)
     moment = datetime.combine(day.date(), time(12), UTC) if day else datetime.now(UTC)
     with Ledger.existing(here.ledger_path) as opened:
@@ -43,8 +47,16 @@ def reprice(
         entrants = opened.entrants(record)
         rates = _rates(entrants, discover(here), moment)
         rows = repriced(spending(opened, record), entrants, rates)
+        saved = save_prices(opened, record, rates) if save else []
     if as_json:
-        print_json({"run": record.id, "at": moment.date().isoformat(), "models": [row.to_json() for row in rows]})
+        print_json(
+            {
+                "run": record.id,
+                "at": moment.date().isoformat(),
+                "models": [row.to_json() for row in rows],
+                "saved": saved,
+            }
+        )
         return
     screen = out()
     heads = ("Entrant", "Cost then", "Priced", f"Cost at {moment:%Y-%m-%d}", "Priced", "Change")
@@ -52,6 +64,8 @@ def reprice(
     gone = [row.entrant.entrant.name for row in rows if not row.rates.known]
     if gone:
         screen.print(safe(f"Without a price in the catalogue: {', '.join(gone)}."))
+    if save:
+        screen.print(safe(f"Saved for {', '.join(saved)}." if saved else "Nothing to save: no price changed."))
 
 
 def _rates(

@@ -54,6 +54,7 @@ def run(
         float | None, typer.Option(min=0, max=1, help="Exit with 1 when an entrant's score on a task is lower.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="A name for the run, to refer to it by.")] = None,
+    project: Annotated[str | None, typer.Option(help="Whose bill the run's calls stand on.")] = None,
     as_json: JsonOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever the run may cost.")] = False,
     named: WorkspaceOption = None,
@@ -66,7 +67,7 @@ def run(
         *matrix(model or (), prompt or (), read_parameters(param or (), params or ())),
         *[read_entrant(text) for text in entrant or ()],
     ]
-    options = RunOptions(tasks or (), models, limit, max_connections, name)
+    options = RunOptions(tasks or (), models, limit, max_connections, name, project)
     with quiet(as_json):
         prepared = prepare(here, registry, options)
     if not yes and not as_json:

@@ -12,7 +12,7 @@ from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
 from llm_tester.evals.run_records import PlannedEntrant
-from llm_tester.records import Attempt, CostLine, Response, digest, short_id
+from llm_tester.records import Attempt, Cost, CostLine, Response, digest, short_id
 
 NO_PRICE = 0
 
@@ -96,12 +96,12 @@ def write_entrant(connection: sqlite3.Connection, run: int, position: int, plann
             entrant.prompt,
             planned.simulated,
             planned.host,
-            _price(connection, planned.rates),
+            price_key(connection, planned.rates),
         ),
     )
 
 
-def _price(connection: sqlite3.Connection, rates: Rates) -> int:
+def price_key(connection: sqlite3.Connection, rates: Rates) -> int:
     """The key of these rates, written once."""
     content = rates_to_json(rates)
     fingerprint = digest([content, rates.source, rates.priced_on])
@@ -133,9 +133,8 @@ def write_answer(connection: sqlite3.Connection, call: int, response: Response, 
             to_json(response.not_applied) if response.not_applied else None,
         ),
     )
-    billed = [line for line in response.cost.lines if line.tokens or line.usd]
     connection.executemany(
-        "INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *_cost_line(line, price)) for line in billed]
+        "INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *line) for line in billed_lines(response.cost, price)]
     )
     write_attempts(connection, call, response.attempts, price)
     end_call(connection, call, "answered")
@@ -164,13 +163,17 @@ def write_attempts(connection: sqlite3.Connection, call: int, attempts: Sequence
     connection.executemany(
         "INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (call, attempt.number, *_cost_line(line, price))
+            (call, attempt.number, *line)
             for attempt in attempts
             if attempt.cost is not None and not attempt.ok
-            for line in attempt.cost.lines
-            if line.tokens or line.usd
+            for line in billed_lines(attempt.cost, price)
         ],
     )
+
+
+def billed_lines(cost: Cost, price: int) -> list[tuple[int, str, int, int | None]]:
+    """The lines of a cost that say something, as the ledger keeps them: price, class, tokens, picodollars."""
+    return [_cost_line(line, price) for line in cost.lines if line.tokens or line.usd]
 
 
 def _cost_line(line: CostLine, price: int) -> tuple[int, str, int, int | None]:

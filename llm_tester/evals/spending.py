@@ -86,7 +86,7 @@ def _spent(row: sqlite3.Row) -> Spent:
         entrant=row["entrant"],
         outcome=_outcome(row["state"], row["outcome"]),
         moment=datetime.fromtimestamp(row["claimed_at"], UTC),
-        usage=_usage(json.loads(row["usage"]), lines, row["inconsistent"]) if answered else None,
+        usage=counted_usage(json.loads(row["usage"]), _reported(lines), row["inconsistent"]) if answered else None,
         cost=_cost(lines, complete=bool(row["cost_complete"])) if answered else None,
         attempts=row["attempts"] or 0,
         unknown_attempts=row["unpriced"] + incomplete + lost,
@@ -114,9 +114,13 @@ def _cost(lines: tuple[CostLine, ...], *, complete: bool) -> Cost:
     return Cost(lines, sum((line.usd for line in lines if line.usd is not None), Decimal(0)), complete)
 
 
-def _usage(counts: Mapping[str, int], lines: tuple[CostLine, ...], inconsistent: str | None) -> UsageData:
+def _reported(lines: tuple[CostLine, ...]) -> Decimal | None:
+    return next((line.usd for line in lines if line.token_class == REPORTED), None)
+
+
+def counted_usage(counts: Mapping[str, int], reported: Decimal | None, inconsistent: str | None) -> UsageData:
+    """Usage as the ledger keeps it: counts by class, the cost that the provider reported, the classes in doubt."""
     parts: dict[str, Any] = {name: count for name, count in counts.items() if name not in ("input", "output")}
-    reported = next((line.usd for line in lines if line.token_class == REPORTED), None)
     return UsageData(
         prompt_tokens=counts.get("input"),
         completion_tokens=counts.get("output"),

@@ -1,13 +1,14 @@
-"""Where a model's rates come from: the catalogue, else genai-prices' bundled data, else they are unknown."""
+"""Where a model's rates come from: config.json, the catalogue, genai-prices' bundled data; else they are unknown."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from llm_tester.catalogue import ModelEntry, ProviderConfig
-from llm_tester.cost_manager import Rates, rates_of
+from llm_tester.cost_manager import CATALOGUE, OWN, Rates, rates_of
 from llm_tester.llms.catalogue_sync import bundled, genai_id_of, offer_of, price_date
 
 
@@ -36,17 +37,27 @@ def bundled_entry(config: ProviderConfig, model: str, moment: datetime) -> Model
 def differing_rates(
     provider: str, host: str, model: str, rates: Rates, moment: datetime
 ) -> list[tuple[str, Decimal, Decimal]]:
-    """Where catalogue rates of a moment differ from genai-prices' bundled data: token class, ours, theirs.
+    """Where declared rates of a moment differ from genai-prices' bundled data: which rate, ours, theirs.
 
     Classes that only one of them prices are no difference; the provider is known by its name or its host.
     """
-    if rates.source != "catalogue":
+    if rates.source not in (OWN, CATALOGUE):
         return []
     config = ProviderConfig(name=provider, base_url=f"https://{host}/v1" if host else None)
-    entry = bundled_entry(config, model, moment)
-    theirs = rates_of(entry, moment).by_class
-    return [
-        (name, rate, theirs[name])
-        for name, rate in rates.by_class.items()
-        if name in theirs and theirs[name] != rate and name != "reasoning"
-    ]
+    theirs = rates_of(bundled_entry(config, model, moment), moment)
+    found: dict[tuple[str, Decimal, Decimal], str] = {}
+    for when, one, other in _situations(rates, theirs):
+        for name, rate in one.items():
+            if name in other and other[name] != rate and name != "reasoning":
+                found.setdefault((name, rate, other[name]), f"{name}{when}")
+    return [(label, rate, their) for (_, rate, their), label in found.items()]
+
+
+def _situations(ours: Rates, theirs: Rates) -> Iterator[tuple[str, Mapping[str, Decimal], Mapping[str, Decimal]]]:
+    """Both tables for plain requests, above each limit that either knows, and from each hour that either has."""
+    for above in sorted({0, *(tier.above for rates in (ours, theirs) for tier in rates.tiers)}):
+        label = f" above {above:,} tokens" if above else ""
+        yield label, ours.for_input(above + 1), theirs.for_input(above + 1)
+    for begin in sorted({span.begin for rates in (ours, theirs) for span in rates.spans}):
+        then = datetime.combine(date(2000, 1, 1), begin, UTC)
+        yield f" at {begin:%H:%M} UTC", ours.at(then).by_class, theirs.at(then).by_class

@@ -57,7 +57,7 @@ def html(report: Report) -> str:
     return environment.from_string(source).render(
         title=run.name or run.id,
         facts=facts(report),
-        notes=[*notes(report), *price_notes(report)],
+        notes=[*notes(report), *price_notes(report.run, report.entrants)],
         tasks=[_page(report, task) for task in report.tasks],
         prices=price_grid(report.entrants),
         ends=[grid for grid in (_errors(report), _unknown(report)) if grid.rows],

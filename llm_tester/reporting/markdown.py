@@ -39,7 +39,7 @@ def markdown(report: Report) -> str:
     title = f"{run.name} ({run.id})" if run.name else run.id
     lines = [f"# Run {markdown_cell(title)}", ""]
     lines += [f"{run.state}, begun {began:%Y-%m-%d %H:%M} UTC, project {markdown_cell(run.project)}", ""]
-    for note in [*notes(report), *price_notes(report)]:
+    for note in [*notes(report), *price_notes(report.run, report.entrants)]:
         lines += [f"> {markdown_cell(note)}", ""]
     for task in report.tasks:
         lines += [*_task(task), *_money(report, task)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from llm_tester.cost_manager import usd_text
+from llm_tester.evals.run_records import EntrantRecord, RunRecord
 from llm_tester.llms.price_sources import differing_rates
 from llm_tester.reporting.report import Report
 from llm_tester.reporting.text import one_line
@@ -29,6 +31,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Entrants", ", ".join(_entrants(report))),
         ("Hosts", ", ".join(hosts)),
         ("Seed", f"{run.seed}{f', at most {limit:,} samples a task' if limit else ''}"),
+        ("Repriced", ", ".join(_repricing(report))),
         ("LLM Tester", str(run.settings.get("version", ""))),
     ]
     return [(name, one_line(text, MAX_FACT)) for name, text in found if text]
@@ -47,11 +50,16 @@ def _entrants(report: Report) -> list[str]:
     return found
 
 
-def price_notes(report: Report) -> list[str]:
-    """Where the rates that were used differ from what genai-prices' bundled data says of that day."""
-    moment = datetime.fromtimestamp(report.run.created_at, UTC)
+def _repricing(report: Report) -> list[str]:
+    notes = report.run.settings.get("repriced", ())
+    return [f"{note['entrant']} on {note['at'][:10]}: {note['was']} before, now {note['is']}" for note in notes]
+
+
+def price_notes(run: RunRecord, entrants: Iterable[EntrantRecord]) -> list[str]:
+    """Where the rates that are used differ from what genai-prices' bundled data says of the day the run began."""
+    moment = datetime.fromtimestamp(run.created_at, UTC)
     found = []
-    for entry in report.entrants:
+    for entry in entrants:
         if entry.simulated:
             continue
         entrant = entry.entrant
@@ -60,7 +68,9 @@ def price_notes(report: Report) -> list[str]:
             told = ", ".join(
                 f"{name} {usd_text(ours)} here, {usd_text(theirs)} there" for name, ours, theirs in differing
             )
-            found.append(f"{entrant.name}: the catalogue's prices differ from genai-prices' (USD per 1M): {told}.")
+            found.append(
+                f"{entrant.name}: the prices of {entry.rates.source} differ from genai-prices' (USD per 1M): {told}."
+            )
     return found
 
 

@@ -96,3 +96,11 @@ def test_a_dated_snapshot_is_no_other_model(bench: Bench, served: LoopbackServer
 )
 def test_which_names_are_another_model(asked: str, served_model: str, other: bool) -> None:
     assert is_other_model(asked, served_model) is other
+
+
+def test_prices_that_differ_from_genai_prices_stand_in_the_run_s_header(bench: Bench, served: LoopbackServer) -> None:
+    printed = bench.cli("run", "sums", "-m", "openai:gpt-4o", "--yes").out
+    assert (
+        "openai:gpt-4o: the prices of config.json differ from genai-prices' (USD per 1M): input 1 here"
+        in printed.partition("Report")[0]
+    )

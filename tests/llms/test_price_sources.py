@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from genai_prices import Usage, calc_price
 
 from llm_tester.catalogue import ModelEntry, ProviderConfig
-from llm_tester.cost_manager import cost_of
-from llm_tester.llms.price_sources import differing_rates, resolve_rates
+from llm_tester.cost_manager import cost_of, rates_of
+from llm_tester.llms.price_sources import bundled_entry, differing_rates, resolve_rates
 from llm_tester.records import UsageData
 
 MOMENT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -68,3 +69,21 @@ def test_catalogue_rates_that_differ_from_the_bundled_ones_are_named() -> None:
     assert differing_rates("ours", "", "gpt-4o-mini", rates, MOMENT) == []
     bundled = resolve_rates(config(name="openai"), ModelEntry(name="gpt-4o-mini"), MOMENT)
     assert differing_rates("openai", "", "gpt-4o-mini", bundled, MOMENT) == []
+
+
+def test_a_tier_that_is_missing_is_a_difference() -> None:
+    whole = bundled_entry(config(name="anthropic"), "claude-sonnet-4-5", MOMENT)
+    assert whole is not None
+    (tier,) = whole.tiers
+    rates = replace(rates_of(whole.model_copy(update={"tiers": []}), MOMENT), source="catalogue")
+    found = differing_rates("anthropic", "", "claude-sonnet-4-5", rates, MOMENT)
+    assert ("input above 200,000 tokens", whole.cost_input, tier.cost_input) in found
+    assert all("above 200,000 tokens" in label for label, _, _ in found)
+
+
+def test_an_hour_at_which_prices_differ_is_named() -> None:
+    whole = bundled_entry(config(name="deepseek"), "deepseek-chat", MOMENT)
+    assert whole is not None
+    rates = replace(rates_of(whole.model_copy(update={"timed_prices": []}), MOMENT), source="catalogue")
+    found = differing_rates("deepseek", "", "deepseek-chat", rates, MOMENT)
+    assert ("input at 00:30 UTC", whole.cost_input, whole.timed_prices[0].cost_input) in found
