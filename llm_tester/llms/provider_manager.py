@@ -11,7 +11,9 @@ from llm_tester.config import RetrySettings
 from llm_tester.cost_manager import Rates, cost_of
 from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.exchange import CallPolicy, Journal, exchange
+from llm_tester.llms.bounds import capped
+from llm_tester.llms.budgets import Budget
+from llm_tester.llms.exchange import Admission, CallPolicy, Journal, exchange
 from llm_tester.llms.flow import Session, adrive, drive
 from llm_tester.llms.limits import ConnectionSlots
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
@@ -23,7 +25,7 @@ from llm_tester.records import Request, Response, UsageData
 
 class ProviderManager:
     """Calls to the named providers (None: any). At most `max_connections` are in flight to one provider at once, the
-    provider's own number where it is None."""
+    provider's own number where it is None; all together cost at most what `budget` allows."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class ProviderManager:
         retry: RetryPolicy | None = None,
         max_connections: int | None = None,
         session: Session | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
         self._registry = registry or default_registry()
@@ -40,6 +43,7 @@ class ProviderManager:
         self._max_connections = max_connections
         self._sessions: dict[str, Session] = {}
         self._session = session
+        self._budget = budget
         self._slots: dict[str, ConnectionSlots] = {}
         self._rates: dict[tuple[str, str], Rates] = {}
 
@@ -70,25 +74,26 @@ class ProviderManager:
     def respond(self, request: Request, journal: Journal | None = None) -> Response:
         """The usage-tracked answer to `request`; raises the last ProviderError with every attempt in it."""
         provider = self.provider(request.provider)
-        return drive(exchange(provider, request, self.policy(provider, request.model, journal)), self._driver(provider))
+        policy = self.policy(provider, request.model, journal)
+        return drive(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     async def arespond(self, request: Request, journal: Journal | None = None, rates: Rates | None = None) -> Response:
         """As `respond`, on the event loop; at `rates` where they are given."""
         provider = self.provider(request.provider)
         policy = self.policy(provider, request.model, journal, rates)
-        return await adrive(exchange(provider, request, policy), self._driver(provider))
+        return await adrive(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def stream(self, request: Request) -> Stream:
         """The answer's text as it comes, its `response` at the end; the slot is held until then."""
         provider = self.provider(request.provider)
         policy = replace(self.policy(provider, request.model), streamed=True)
-        return Stream(exchange(provider, request, policy), self._driver(provider))
+        return Stream(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def astream(self, request: Request) -> AsyncStream:
         """As `stream`, on the event loop."""
         provider = self.provider(request.provider)
         policy = replace(self.policy(provider, request.model), streamed=True)
-        return AsyncStream(exchange(provider, request, policy), self._driver(provider))
+        return AsyncStream(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def policy(
         self, provider: BaseLLM, model: str, journal: Journal | None = None, rates: Rates | None = None
@@ -100,9 +105,19 @@ class ProviderManager:
             retry=self._retry or retry_policy(settings.retry),
             refuse_changes=settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
-            admissions=(self.slots(provider),),
+            admissions=(self.slots(provider), *self._charges(provider, priced)),
             journal=journal,
         )
+
+    def _charges(self, provider: BaseLLM, rates: Rates) -> tuple[Admission, ...]:
+        if self._budget is None or provider.is_simulated:
+            return ()
+        return (self._budget.admission(provider, rates),)
+
+    def bounded(self, request: Request) -> Request:
+        """`request` with an end to its answer where a budget needs one."""
+        budgeted = self._budget is not None and not self.provider(request.provider).is_simulated
+        return capped(request) if budgeted else request
 
     def rates(self, provider: BaseLLM, model: str) -> Rates:
         """The prices of a model, resolved once."""
