@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from llm_tester.cost_manager import UNPRICED, cost_of
-from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError, StreamAbandoned
+from llm_tester.errors import (
+    BadResponseError,
+    ConfigurationError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    StreamAbandoned,
+)
 from llm_tester.llms import call_log
 from llm_tester.llms.flow import Do, Effect, Flow, Wait
 from llm_tester.llms.retry import RetryPolicy
@@ -213,7 +220,8 @@ def _cost(outcome: Delivery | ProviderError, policy: CallPolicy) -> Cost | None:
         cost = policy.cost(outcome.usage)
         # What a stream had counted when it broke off is not all that was made.
         return replace(cost, complete=False) if outcome.text or isinstance(outcome, StreamAbandoned) else cost
-    if outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
+    cut = isinstance(outcome, ProviderConnectionError) and outcome.sent
+    if cut or outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
         return policy.cost(UsageData())
     return None
 
