@@ -38,7 +38,7 @@ def worst_case(provider: BaseLLM, request: Request, rates: Rates) -> Decimal | N
     dropped = provider.not_applied(replace(request, defaults=frozenset()))
     sent = {name: value for name, value in request.parameters.items() if name not in dropped}
     longest = _cap(sent) or provider.model_entry(request.model).max_output_tokens
-    return request_bound(request, rates, longest, provider.config.system_prompt)
+    return None if longest is None else request_bound(request, rates, longest, provider.config.system_prompt)
 
 
 def request_bound(
