@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -45,7 +43,7 @@ def configure(bench: Bench, server: LoopbackServer, **more: Any) -> None:
 
 def billed(server: LoopbackServer) -> Decimal:
     """What the tokens that the server sent cost."""
-    sent = server.sent.get("m", {})
+    sent: Mapping[str, int] = server.sent.get("m", {})
     return sum((RATES[name] * sent.get(name, 0) for name in RATES), Decimal(0)) / 1_000_000
 
 
