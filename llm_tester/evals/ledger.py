@@ -200,6 +200,8 @@ class Ledger:
             connection.execute("UPDATE calls SET state = 'unknown' WHERE run = ? AND state = 'claimed'", (run.key,))
             for key in keys:
                 roll(connection, key)
+            # Of calls that were never sent.
+            connection.execute("DELETE FROM reservations WHERE run = ?", (run.key,))
             return lost
 
         return self.store.write(write)

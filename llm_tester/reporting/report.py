@@ -11,6 +11,7 @@ from typing import Any
 from llm_tester.cost_manager import Rates
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.results import Result, results
+from llm_tester.evals.run_budgets import BudgetState, budget_state
 from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord, UnknownCall
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.spending import spending
@@ -39,6 +40,7 @@ class Report:
     unknown: Sequence[UnknownCall]
     errors: Mapping[tuple[str, str], int]
     money: Mapping[tuple[str, str], Money] = field(default_factory=dict)
+    budget: BudgetState | None = None
 
     def money_of(self, standing: Standing) -> Money:
         """What the entrant cost on the task."""
@@ -71,7 +73,8 @@ class Report:
             for task in self.tasks
             for standing in sorted(task.standings, key=lambda found: in_order[found.entrant])
         ]
-        return {"run": self.run.id, "status": self.run.state, "models": rows}
+        budget = {} if self.budget is None else {"budget": self.budget.to_json()}
+        return {"run": self.run.id, "status": self.run.state, **budget, "models": rows}
 
 
 def build_report(ledger: Ledger, run: RunRecord) -> Report:
@@ -91,4 +94,5 @@ def build_report(ledger: Ledger, run: RunRecord) -> Report:
     ]
     entrants = ledger.entrants(run)
     money = money_of(spending(ledger, run), {entry.entrant.name: entry.rates for entry in entrants})
-    return Report(run, tasks, entrants, ledger.unknown_calls(run), dict(errors.most_common(MAX_ERRORS)), money)
+    top = dict(errors.most_common(MAX_ERRORS))
+    return Report(run, tasks, entrants, ledger.unknown_calls(run), top, money, budget_state(ledger, run))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from llm_tester.cost_manager import usd_text
 from llm_tester.evals.run_records import EntrantRecord, RunRecord
 from llm_tester.llms.price_sources import differing_rates
+from llm_tester.reporting.phrases import budget_text
 from llm_tester.reporting.report import Report
 from llm_tester.reporting.text import one_line
 
@@ -31,6 +32,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Entrants", ", ".join(_entrants(report))),
         ("Hosts", ", ".join(hosts)),
         ("Seed", f"{run.seed}{f', at most {limit:,} samples a task' if limit else ''}"),
+        ("Budget", budget_text(report.budget)),
         ("Repriced", ", ".join(_repricing(report))),
         ("LLM Tester", str(run.settings.get("version", ""))),
     ]
