@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from llm_tester.llms.provider_manager import ProviderManager
     from llm_tester.llms.retry import RetryPolicy
     from llm_tester.llms.streams import AsyncStream, Stream
+    from llm_tester.llms.validation import validate_provider_implementation
     from llm_tester.llms.wire import HTTPProvider
     from llm_tester.records import Attempt, Cost, Message, Request, Response, TLSConfig, UsageData
 
@@ -115,6 +116,7 @@ _MODULES = {
     "llms.provider_manager": ("ProviderManager",),
     "llms.retry": ("RetryPolicy",),
     "llms.streams": ("AsyncStream", "Stream"),
+    "llms.validation": ("validate_provider_implementation",),
     "llms.wire": ("HTTPProvider",),
     "records": ("Attempt", "Cost", "Message", "Request", "Response", "TLSConfig", "UsageData"),
 }
@@ -186,6 +188,7 @@ __all__ = [
     "load_provider_config",
     "reset_provider_cache",
     "stream",
+    "validate_provider_implementation",
 ]
 
 
