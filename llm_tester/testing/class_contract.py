@@ -73,7 +73,10 @@ class ClassContract:
             return
         yield _usage(response)
         yield self._parameters()
-        yield self._event_loop()
+        free = self._event_loop()
+        yield free
+        if free.state == "failed":
+            return
         yield self._threads(response)
         if not self._call:
             yield self._odd_prompts()
