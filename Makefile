@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-pythons lint format docs build bench bench-peers clean
+.PHONY: help demo test test-pythons test-live lint format docs build bench bench-peers faults clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -32,6 +32,9 @@ test-pythons: ## Run the tests on every Python from 3.11 on that is found, each 
 	  else echo "== Python $$version: not found, skipped"; fi; \
 	done
 
+test-live: $(VENV)/.dev ## Call the providers themselves, with your keys and for a few tokens: PROVIDERS="openai groq"
+	LLM_TESTER_LIVE="$(PROVIDERS)" $(BIN)/python -m pytest tests/live -rs -o addopts=
+
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,6 +54,9 @@ bench: $(VENV)/.dev ## Measure the speed as ratios; ROUNDS=1 QUICK=1 for a look
 
 bench-peers: $(VENV)/.dev ## Measure other tools on the same work; PEERS="inspect_ai deepeval litellm"
 	$(BIN)/python -m bench.peers --rounds $(or $(ROUNDS),3) $(PEERS)
+
+faults: $(VENV)/.dev ## Inject faults into the installed program and print what held; KILLS=200 ONLY="N X2"
+	$(BIN)/python -m faults --kills $(or $(KILLS),200) $(if $(ONLY),--only $(ONLY))
 
 build: $(VENV)/.dev ## Build the wheel and the source archive
 	$(BIN)/python -m build --no-isolation

@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from llm_tester.documents import Document
 from llm_tester.errors import UnknownModelError, suggestion
-from llm_tester.records import Message
+from llm_tester.records import Carrier, Message
 
 Rate = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False, decimal_places=6)]
 Positive = Annotated[int, Field(gt=0)]
@@ -108,6 +108,27 @@ class ModelEntry(Prices):
     """For `"api": "replay"`: the JSONL file that holds this model's answers."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the provider's class for this model, checked by that class."""
+
+    _own_prices: bool = PrivateAttr(default=False)
+
+    @property
+    def own_prices(self) -> bool:
+        """Whether the workspace's config.json says what this model costs; that wins over every other source."""
+        return self._own_prices
+
+    def laid_over(self, known: ModelEntry | None) -> ModelEntry:
+        """The entry that the workspace's config.json makes of a provider's own: fields that this one names win."""
+        named = {key: getattr(self, key) for key in self.model_fields_set}
+        own = bool(_PRICES & named.keys())
+        if own:
+            # The day on which the provider's prices were read says nothing of these.
+            named["priced_on"] = self.priced_on
+        entry = (known or self).model_copy(update=named)
+        entry._own_prices = own  # noqa: SLF001 - its own class
+        return entry
+
+
+_PRICES = Prices.model_fields.keys() | {"tiers", "timed_prices"}
 
 
 class ModelConfig(ModelEntry):
@@ -225,6 +246,8 @@ class ProviderConfig(Document):
     """The largest answer that is read."""
     tls: TLSSettings | None = None
     """How the server is trusted."""
+    transport: Carrier = "http"
+    """What carries the calls: http, or for `"api": "openai"` and `"anthropic"` also sdk, the official client."""
     simulated: bool = False
     """Whether answers are made up or replayed here, so that they cost no new money."""
     open_catalogue: bool = False
@@ -266,6 +289,8 @@ class ProviderOverride(Document):
     """The largest answer that is read."""
     tls: TLSSettings | None = None
     """How the server is trusted; paths start at the workspace."""
+    transport: Carrier | None = None
+    """What carries the calls: http, or for `"api": "openai"` and `"anthropic"` also sdk, the official client."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the provider's class, laid over those of its own file."""
     llm_models: tuple[ModelEntry, ...] = ()
@@ -289,14 +314,12 @@ def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
     """
     changes = {
         name: getattr(override, name)
-        for name in ("base_url", "max_connections", "timeout", "connect_timeout", "max_response_bytes")
+        for name in ("base_url", "max_connections", "timeout", "connect_timeout", "max_response_bytes", "transport")
         if getattr(override, name) is not None
     }
     merged = {entry.name: entry for entry in config.llm_models}
     for entry in override.llm_models:
-        known = merged.get(entry.name)
-        named = {key: getattr(entry, key) for key in entry.model_fields_set}
-        merged[entry.name] = known.model_copy(update=named) if known else entry
+        merged[entry.name] = entry.laid_over(merged.get(entry.name))
     chosen = override.default_model or next((entry.name for entry in override.llm_models if entry.default), None)
     if chosen:
         if chosen not in merged and not config.open_catalogue:

@@ -14,6 +14,8 @@ from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, Cost, CostLine, UsageD
 MILLION = Decimal(1_000_000)
 PICODOLLARS = 1_000_000_000_000
 FRAMING_TOKENS = 64
+OWN, REPORTED, CATALOGUE = "config.json", "provider", "catalogue"
+"""Where a price comes from, the first that knows one: the workspace's config.json, the answer itself, the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def _declared(prices: ModelEntry | TimedPrices, entry: ModelEntry) -> Rates:
     tiers = sorted(prices.tiers, key=lambda tier: tier.above)
     priced_on = entry.priced_on.isoformat() if entry.priced_on else None
     higher = tuple(Tier(tier.above, {**by_class, **_by_class(tier)}) for tier in tiers)
-    return Rates(by_class, per_request, "catalogue", priced_on, higher)
+    return Rates(by_class, per_request, OWN if entry.own_prices else CATALOGUE, priced_on, higher)
 
 
 def _by_class(prices: Prices) -> dict[str, Decimal]:
@@ -156,9 +158,9 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
     """
     if rates.spans:
         rates = rates.at(moment or datetime.now(UTC))
-    if usage.reported_cost is not None:
+    if usage.reported_cost is not None and rates.source != OWN:
         line = CostLine("reported", 0, None, usage.reported_cost)
-        return Cost((line,), usage.reported_cost, complete=True, source="provider")
+        return Cost((line,), usage.reported_cost, complete=True, source=REPORTED)
     billed = billed_tokens(usage)
     table = rates.for_input(usage.input or 0)
     lines = [_line(name, tokens, table.get(name)) for name, tokens in billed.items() if tokens]
@@ -175,7 +177,7 @@ def without_cache(usage: UsageData, rates: Rates, moment: datetime | None = None
     A cost that the provider reports itself stays, and is "at least" where the answer read from the cache.
     """
     cost = cost_of(replace(usage, cached_input=None), rates, moment)
-    hidden = usage.reported_cost is not None and usage.cached_input
+    hidden = cost.source == REPORTED and usage.cached_input
     return replace(cost, complete=False) if hidden else cost
 
 

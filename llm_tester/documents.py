@@ -193,6 +193,8 @@ def _walk(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[tupl
 
 
 def _is_tagged(option: Any, tag: int | str) -> bool:
+    if any(getattr(note, "tag", None) == tag for note in getattr(option, "__metadata__", ())):
+        return True
     document = _document(option)
     if document is None:
         return False
@@ -215,6 +217,8 @@ def _keys_of(annotation: Any) -> set[str]:
 
 
 def _document(annotation: Any) -> type[BaseModel] | None:
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "refusal", "content_filter", "tool_calls", "error"]
 Purpose = Literal["sample", "canary", "judge", "call"]
+Carrier = Literal["http", "sdk"]
 
 TOKEN_CLASSES = (
     "input",
@@ -118,6 +119,7 @@ class Request:
     """One question to one model. `tags` are for in-process providers and the ledger and never reach the wire.
 
     `defaults` names the parameters that the caller did not ask for: they are sent where the model takes them.
+    `transport` is what carries the call where that is not what the provider's configuration says.
     """
 
     provider: str
@@ -132,6 +134,7 @@ class Request:
     project: str = ""
     timeout: float | None = None
     defaults: frozenset[str] = frozenset()
+    transport: Carrier | None = None
 
     @property
     def prompt(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig, ProviderOverride, merge
+from llm_tester.cost_manager import rates_of
 from llm_tester.documents import parse_json, validate
 from llm_tester.errors import ConfigurationError, UnknownModelError
 from llm_tester.records import Message
@@ -170,3 +171,17 @@ def test_an_open_catalogue_takes_any_default_model() -> None:
     merged = merge(provider(open_catalogue=True, llm_models=[{"name": "a"}]), override(default_model="b"))
     assert merged.default_model == "b"
     assert merged.model("b") == ModelEntry(name="b", default=True)
+
+
+def test_prices_that_the_workspace_names_are_its_own() -> None:
+    listed = {"cost_input": 1, "cost_output": 2, "priced_on": "2026-11-20", "max_input_tokens": 100}
+    config = ProviderConfig.model_validate({"name": "p", "llm_models": [{"name": name, **listed} for name in "abc"]})
+    override = ProviderOverride.model_validate(
+        {"llm_models": [{"name": "a", "cost_input": 7}, {"name": "b", "max_input_tokens": 9}]}
+    )
+    dear, longer, same = merge(config, override).llm_models
+    assert (dear.own_prices, dear.priced_on) == (True, None)
+    assert (dear.cost_input, dear.cost_output) == (Decimal(7), Decimal(2))
+    assert (longer.own_prices, longer.max_input_tokens, str(longer.priced_on)) == (False, 9, "2026-11-20")
+    assert not same.own_prices
+    assert [rates_of(entry).source for entry in (dear, longer, same)] == ["config.json", "catalogue", "catalogue"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry, TimedPrices
 from llm_tester.cost_manager import (
     FRAMING_TOKENS,
+    OWN,
     PICODOLLARS,
     UNPRICED,
     Rates,
@@ -140,6 +141,12 @@ def test_what_the_provider_reports_wins() -> None:
     cost = cost_of(UsageData(10, 10, reported_cost=Decimal("0.25")), SIMPLE)
     assert (cost.usd, cost.source, cost.priced_on) == (Decimal("0.25"), "provider", None)
     assert cost_of(UsageData(reported_cost=Decimal(0)), UNPRICED).usd == 0
+
+
+def test_prices_of_the_workspace_win_over_the_provider_s_own_figure() -> None:
+    usage = UsageData(1_000_000, 0, reported_cost=Decimal("0.25"))
+    cost = cost_of(usage, replace(SIMPLE, source=OWN))
+    assert (cost.usd, cost.source) == (Decimal(3), "config.json")
 
 
 def test_a_price_per_request_is_added() -> None:

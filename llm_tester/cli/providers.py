@@ -128,7 +128,8 @@ def show(
         grid.add_row(safe(label), safe(value))
     screen.print(grid)
     if config and config.llm_models:
-        screen.print(listing(("Model", "Input", "Output", "Max input", "Max output"), map(_model, config.llm_models)))
+        rows = (_model(entry, config) for entry in config.llm_models)
+        screen.print(listing(("Model", "Input", "Output", "Max input", "Max output"), rows))
         screen.print(f"USD per 1M tokens. * default model. More: llm-tester models list {name}.")
 
 
@@ -161,10 +162,10 @@ def _settings(config: ProviderConfig) -> Iterable[tuple[str, str]]:
         yield "Catalogue", "any model is accepted; one that is not listed has no price"
 
 
-def _model(entry: ModelEntry) -> tuple[str, ...]:
+def _model(entry: ModelEntry, config: ProviderConfig) -> tuple[str, ...]:
     prices = (DASH if cost is None else usd_text(cost) for cost in (entry.cost_input, entry.cost_output))
     limits = (f"{limit:,}" if limit else DASH for limit in (entry.max_input_tokens, entry.max_output_tokens))
-    return (f"{entry.name}{' *' if entry.default else ''}", *prices, *limits)
+    return (f"{entry.name}{' *' if entry.name == config.default_model else ''}", *prices, *limits)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from llm_tester.evals.drafting import MadeTask, Wish, draft_task
 from llm_tester.evals.scaffold import make_task
 from llm_tester.evals.tasks import FoundTask, find_tasks, load_task
 from llm_tester.reporting.tables import listing, safe
-from llm_tester.reporting.text import printable
+from llm_tester.reporting.text import counted, printable
 
 app = single(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task's name or folder.")]
@@ -63,9 +63,13 @@ def findings(found: TaskCheck) -> list[str]:
     lines = []
     for sample_id, score in found.imperfect[:10]:
         lines.append(f'The gold of "{sample_id}" scores {score:.3f} against itself, not 1.')
-    if found.passed:
+    if found.unproved:
+        lines.append(f"Of {counted(found.unproved, 'sample')} the scorer knows no right answer, so nothing is proved.")
+    elif found.passed:
         lines.append("Every gold satisfies its schema and scores 1.000 against itself.")
-    lines += [f'Warning: no gold has "{path}", which a rule of the scorer names.' for path in found.unused_rules]
+    lines += [
+        f'Warning: no gold has "{path}", which a rule or a weight of the scorer names.' for path in found.unused_rules
+    ]
     if found.chance is not None:
         lines.append(f"Golds shuffled among samples score {found.chance:.3f}.")
         if found.chance > CHANCE_LIMIT:

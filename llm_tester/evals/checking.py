@@ -23,7 +23,7 @@ class TaskCheck:
 
     `imperfect` names samples whose own gold does not score 1; `chance` is the mean score of golds shuffled among
     samples, `causes` the fields that raise it with the share of shuffled golds that they match; `unused_rules` are
-    rules whose path no gold has.
+    rules whose path no gold has; of `unproved` samples nobody knows an answer that is right for sure.
     """
 
     samples: int
@@ -32,6 +32,7 @@ class TaskCheck:
     chance: float | None
     causes: tuple[tuple[str, float], ...]
     unused_rules: tuple[str, ...] = ()
+    unproved: int = 0
 
     @property
     def passed(self) -> bool:
@@ -45,23 +46,25 @@ def check_task(task: Task, *, seed: int = 0) -> TaskCheck:
 
 
 async def _check(task: Task, chance: random.Random) -> TaskCheck:
-    prompt, count = "", 0
+    prompt, count, unproved = "", 0, 0
     imperfect: list[tuple[str, float]] = []
     scorer = task.config.scorer
-    unused = set(scorer.fields) if isinstance(scorer, FieldsScorer) else set()
+    unused = {*scorer.fields, *scorer.weights} if isinstance(scorer, FieldsScorer) else set()
     kept: list[Sample] = []
     for sample in task.samples():
         task.check_gold(sample)
         rendered = [task.messages(sample, variant) for variant in task.prompts]
         prompt = prompt or transcript([turn for turn in rendered[0] if turn.role != "system"])
         count += 1
-        score = await task.score(sample, Answer(task.scorer.gold_answer(sample.target), "stop"))
-        if score.value < 1.0:
-            imperfect.append((sample.id, score.value))
+        own = task.scorer.gold_answer(sample.target)
+        value = 1.0 if own is None else (await task.score(sample, Answer(own, "stop"))).value
+        unproved += own is None
+        if value < 1.0:
+            imperfect.append((sample.id, value))
         _keep(kept, sample, count, chance)
         unused -= paths(sample.target)
     level, causes = await _chance_level(task, kept, chance)
-    return TaskCheck(count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)))
+    return TaskCheck(count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)), unproved)
 
 
 def paths(value: Any, path: str = "") -> set[str]:
@@ -95,9 +98,14 @@ async def _chance_level(
     for _ in range(SHUFFLES):
         order = chance.sample(samples, len(samples))
         for sample, other in zip(order, order[1:] + order[:1], strict=True):
-            score = await task.score(sample, Answer(task.scorer.gold_answer(other.target), "stop"))
+            given = task.scorer.gold_answer(other.target)
+            if given is None:
+                continue
+            score = await task.score(sample, Answer(given, "stop"))
             total += score.value
             pairs += 1
             matched.update(path for path, state in (score.fields or {}).items() if state == "correct")
+    if not pairs:
+        return None, ()
     causes = [(path, times / pairs) for path, times in matched.most_common() if times / pairs > CHANCE_LIMIT]
     return total / pairs, tuple(causes)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from llm_tester.config import Workspace
 from llm_tester.documents import validate
@@ -20,7 +20,7 @@ from llm_tester.evals.output import SchemaOutput
 from llm_tester.evals.profiles import Profile, listed
 from llm_tester.evals.rows import Row, column_names, is_csv, missing_column
 from llm_tester.evals.scaffold import task_folder, writing
-from llm_tester.evals.scorers import AnyScorer
+from llm_tester.evals.scorers import SCORERS
 from llm_tester.evals.tasks import TASK_FILE, Task, TaskConfig, is_task
 
 SCHEMA_FILE = "schema.json"
@@ -85,9 +85,8 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
 
 
 def _require_scorer(named: str | None) -> None:
-    kinds = [kind.model_fields["type"].default for kind in get_args(get_args(AnyScorer)[0])]
-    if named is not None and named not in kinds:
-        raise ConfigurationError(f'there is no scorer "{named}"', hint=suggestion(named, kinds))
+    if named is not None and named not in SCORERS:
+        raise ConfigurationError(f'there is no scorer "{named}"', hint=suggestion(named, SCORERS))
 
 
 def _columns(wish: Wish) -> tuple[FieldMap, SamplesConfig]:
@@ -143,8 +142,9 @@ def _survey(source: Path, columns: FieldMap, samples: SamplesConfig) -> _Survey:
 
 def _config(name: str, wish: Wish, columns: FieldMap, survey: _Survey) -> dict[str, Any]:
     profile = survey.profile
-    scorer = wish.scorer or ("fields" if profile.structured else "numeric" if profile.numeric else "exact")
-    rules = dict(profile.rules()) if scorer == "fields" else {}
+    scorer = wish.scorer or _scorer(profile)
+    rules = {"fields": dict(profile.rules())} if scorer == "fields" else {}
+    choices = {"choices": profile.options} if scorer == "choice" and profile.options else {}
     prompt = _with_input(wish.prompt) if wish.prompt else f"{_literal(_question(profile, scorer))}\n\n{{{{ input }}}}"
     found: dict[str, Any] = {
         "name": name,
@@ -153,10 +153,18 @@ def _config(name: str, wish: Wish, columns: FieldMap, survey: _Survey) -> dict[s
         "samples": str(wish.source),
         "fields": columns.model_dump(mode="json", exclude_defaults=True),
         "output": {"schema": SCHEMA_FILE} if profile.structured else None,
-        "scorer": {"type": scorer, **({"fields": rules} if rules else {})},
+        "scorer": {"type": scorer} | {key: value for key, value in (rules | choices).items() if value},
         "parameters": {"temperature": 0, "max_tokens": _max_tokens(scorer, survey.longest)},
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _scorer(profile: Profile) -> str:
+    if profile.structured:
+        return "fields"
+    if profile.numeric:
+        return "numeric"
+    return "choice" if profile.options else "exact"
 
 
 def _question(profile: Profile, scorer: str) -> str:

@@ -10,8 +10,10 @@ from typing import Any
 
 from llm_tester.evals.cells import TYPES
 from llm_tester.evals.datasets import is_empty
+from llm_tester.evals.scorers.choice import LETTERS, option_text
 
 MOST_LABELS, TIMES_EACH = 20, 4
+MOST_OPTIONS = 12
 NESTING = 20
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,14})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?", re.ASCII)
@@ -83,6 +85,15 @@ class Profile:
         if plain and 2 <= len(self.labels) <= min(MOST_LABELS, self.labels.total() // TIMES_EACH):
             return sorted(self.labels)
         return []
+
+    @property
+    def options(self) -> list[str]:
+        """The few labels where they can be the options of a choice: not too many, none taken for another's letter."""
+        labels = self.few_labels
+        letters = [label for label in labels if len(label) == 1]
+        if len(labels) > MOST_OPTIONS or len({*map(option_text, labels), ""}) <= len(labels):
+            return []
+        return labels if not letters or labels == list(LETTERS[: len(labels)]) else []
 
     @property
     def kind(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from llm_tester.cost_manager import Rates, cost_of, picodollars, rates_to_json
+from llm_tester.cost_manager import Rates, cost_of, from_picodollars, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ledger_writes import billed_lines, price_key, to_json
@@ -34,7 +34,8 @@ WHERE c.entrant = ?
 def save_prices(ledger: Ledger, run: RunRecord, rates: Mapping[str, Rates]) -> list[str]:
     """Price the calls of a run at `rates`, by the entrant's name, in one transaction; the entrants that changed.
 
-    What a provider itself said of a cost stays. Raises LedgerError while the run goes on.
+    What a provider itself said of a cost stays, unless config.json has prices of its own. Raises LedgerError while the
+    run goes on.
     """
     if run.is_alive:
         raise LedgerError(f"the run {run.id} is still going on", hint="Wait for it, or stop it.")
@@ -74,9 +75,10 @@ def _reprice_bound(connection: sqlite3.Connection, row: sqlite3.Row, entry: Entr
 
 
 def _reprice_answer(connection: sqlite3.Connection, row: sqlite3.Row, rates: Rates, price: int) -> None:
-    if row["usage"] is None or row["reported"] is not None:
+    if row["usage"] is None:
         return
-    cost = cost_of(counted_usage(json.loads(row["usage"]), None, row["inconsistent"]), rates, _moment(row))
+    reported = None if row["reported"] is None else from_picodollars(row["reported"])
+    cost = cost_of(counted_usage(json.loads(row["usage"]), reported, row["inconsistent"]), rates, _moment(row))
     connection.execute("DELETE FROM costs WHERE call = ?", (row["call"],))
     lines = [(row["call"], *line) for line in billed_lines(cost, price)]
     connection.executemany("INSERT INTO costs VALUES (?, ?, ?, ?, ?)", lines)

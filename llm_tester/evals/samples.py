@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
-from llm_tester.records import Cost, FinishReason, Message
+from llm_tester.records import Cost, FinishReason, Message, Request, Response
 
 
 class Outcome(StrEnum):
@@ -70,11 +70,19 @@ class OutputCheck(Protocol):
         """What in `value` breaks the schema, a line each; empty when it is valid."""
 
 
+class Respond(Protocol):
+    """How a scorer asks a model: under the run's own claims and budget."""
+
+    async def __call__(self, request: Request) -> Response:
+        """The response, or a ProviderError."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreContext:
-    """What a scorer may use besides the answer."""
+    """What a scorer may use besides the answer; `respond` is None where no model may be asked."""
 
     output: OutputCheck | None = None
+    respond: Respond | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,9 @@ class Score:
 class Scorer(Protocol):
     """Turns an answer into a score; `check_target` raises TaskError for a gold that it cannot score against."""
 
-    deterministic: ClassVar[bool]
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same answer always gets the same score, and a gold's own answer 1."""
 
     async def score(self, sample: Sample, answer: Answer, context: ScoreContext) -> Score:
         """The verdict on `answer`."""
@@ -103,8 +113,8 @@ class Scorer(Protocol):
     def check_target(self, target: Any) -> None:
         """Raise TaskError when `target` cannot be a gold of this scorer."""
 
-    def gold_answer(self, target: Any) -> str:
-        """The text of an answer that is the gold itself, for proving a task against itself."""
+    def gold_answer(self, target: Any) -> str | None:
+        """The text of an answer that is the gold itself, to prove a task against itself; None where none is known."""
 
 
 def undelivered(answer: Answer) -> Score | None:

@@ -20,7 +20,7 @@ from llm_tester.evals.datasets import FieldMap, SamplesConfig, read_samples
 from llm_tester.evals.layout import LAYOUT_FILE, is_layout, layout_config, layout_name
 from llm_tester.evals.output import Output, OutputConfig, load_output
 from llm_tester.evals.samples import Answer, Sample, Score, ScoreContext, Scorer
-from llm_tester.evals.scorers import AnyScorer
+from llm_tester.evals.scorers import AnyScorer, JsonSchemaScorer, PythonScorer
 from llm_tester.llms.provider_factory import builtin_folder
 from llm_tester.records import Message, chat, digest
 
@@ -70,6 +70,7 @@ class Task:
     config: TaskConfig
     output: Output | None
     prompts: Mapping[str, str]
+    scorer: Scorer
     _templates: dict[str, Template] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -90,7 +91,7 @@ class Task:
         """The task that `config`, read from `file`, describes; raises TaskError for a prompt that cannot be used."""
         prompts = {DEFAULT_VARIANT: config.prompt, **config.prompts}
         texts = {name: _prompt_text(prompt, folder) for name, prompt in prompts.items()}
-        task = cls(folder.resolve(), config, output, texts)
+        task = cls(folder.resolve(), config, output, texts, _scorer(config, folder, output, file))
         for variant, text in texts.items():
             task._templates[variant] = _template(text, variant, file)
         return task
@@ -99,11 +100,6 @@ class Task:
     def name(self) -> str:
         """The task's name."""
         return self.config.name
-
-    @property
-    def scorer(self) -> Scorer:
-        """How its answers are scored."""
-        return self.config.scorer
 
     @property
     def context(self) -> ScoreContext:
@@ -124,7 +120,9 @@ class Task:
     def hash(self) -> str:
         """64 hex characters that name all that decides on questions and scores, but for the samples."""
         spec = self.config.model_dump(mode="json", include={"system_prompt", "scorer", "parameters"})
-        return digest([spec, dict(self.prompts), self.output.fingerprint if self.output else None])
+        content = [spec, dict(self.prompts), self.output.fingerprint if self.output else None]
+        code = getattr(self.scorer, "fingerprint", None)
+        return digest(content if code is None else [*content, code])
 
     def spec(self) -> dict[str, Any]:
         """What the ledger keeps of the task."""
@@ -199,6 +197,18 @@ def _from_layout(folder: Path) -> Task:
     output = load_output(OutputConfig(model=LAYOUT_FILE), folder, name)
     config = validate(TaskConfig, layout_config(name, output.json_schema), file=str(file), error=TaskError)
     return Task.of(folder, config, output, file)
+
+
+def _scorer(config: TaskConfig, folder: Path, output: Output | None, file: Path) -> Scorer:
+    """The scorer with what it needs of the task: a function's code, an output schema."""
+    try:
+        if isinstance(config.scorer, PythonScorer):
+            return config.scorer.load(folder, config.name)
+        if isinstance(config.scorer, JsonSchemaScorer):
+            config.scorer.check_output(output)
+    except TaskError as error:
+        raise TaskError(f"{file}: scorer: {error.message}", hint=error.hint) from None
+    return config.scorer
 
 
 def _prompt_text(prompt: str | PromptFile, folder: Path) -> str:

@@ -269,6 +269,8 @@ class DaemonPool:
                     future.set_result(function(*arguments))
                 except BaseException as error:  # noqa: BLE001 - the waiting side gets it
                     future.set_exception(error)
+            # A thread that waits for its next job must not keep what the last one held.
+            del function, arguments
             with self._lock:
                 if future in self._abandoned:
                     self._abandoned.discard(future)

@@ -1,4 +1,4 @@
-"""Where a model's rates come from: the catalogue, else genai-prices' bundled data, else they are unknown."""
+"""Where a model's rates come from: config.json, the catalogue, genai-prices' bundled data; else they are unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from llm_tester.catalogue import ModelEntry, ProviderConfig
-from llm_tester.cost_manager import Rates, rates_of
+from llm_tester.cost_manager import CATALOGUE, OWN, Rates, rates_of
 from llm_tester.llms.catalogue_sync import bundled, genai_id_of, offer_of, price_date
 
 
@@ -37,11 +37,11 @@ def bundled_entry(config: ProviderConfig, model: str, moment: datetime) -> Model
 def differing_rates(
     provider: str, host: str, model: str, rates: Rates, moment: datetime
 ) -> list[tuple[str, Decimal, Decimal]]:
-    """Where catalogue rates of a moment differ from genai-prices' bundled data: which rate, ours, theirs.
+    """Where declared rates of a moment differ from genai-prices' bundled data: which rate, ours, theirs.
 
     Classes that only one of them prices are no difference; the provider is known by its name or its host.
     """
-    if rates.source != "catalogue":
+    if rates.source not in (OWN, CATALOGUE):
         return []
     config = ProviderConfig(name=provider, base_url=f"https://{host}/v1" if host else None)
     theirs = rates_of(bundled_entry(config, model, moment), moment)

@@ -11,6 +11,7 @@ from typing import Any
 from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, TLSSettings, merge
 from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.documents import Document, read_json, validate
+from llm_tester.environment import DISABLED, is_on
 from llm_tester.errors import ConfigurationError, LLMTesterError, ProviderLoadError, UnknownProviderError, suggestion
 from llm_tester.llms.apis.anthropic import AnthropicMessages
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
@@ -26,6 +27,8 @@ from llm_tester.llms.provider_sources import (
     ProviderSource,
     provider_sources,
 )
+from llm_tester.llms.provider_variables import with_environment
+from llm_tester.llms.retry import RetryPolicy
 
 PACKAGE = Path(__file__).resolve().parent.parent
 APIS: dict[str, type[BaseLLM]] = {"anthropic": AnthropicMessages, "openai": OpenAICompatible, "replay": ReplayLLM}
@@ -169,6 +172,7 @@ def discovered(source: ProviderSource, workspace: Workspace) -> DiscoveredProvid
         config = read_source(source)
         if override is not None:
             config = merge(config, _rooted(override, workspace))
+        config = with_environment(config, workspace.environment)
     except LLMTesterError as problem:
         return replace(provider, problem=problem)
     return replace(provider, config=config)
@@ -231,8 +235,10 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
     """An instance for a discovered folder; raises ConfigurationError or ProviderLoadError that says what is wrong."""
     chosen = provider_class(provider)
     config = _usable(provider)
+    _allowed(config, chosen, workspace)
     config = config.model_copy(update={"tls": workspace.tls(config.tls)})
     file = str(provider.config_file or provider.folder)
+    _check_transport(chosen, provider, workspace)
     _check_options(chosen, chosen.options_type, config.options, file, "options")
     for entry in config.llm_models:
         _check_options(chosen, chosen.model_options_type, entry.options, file, f"llm_models[{entry.name}].options")
@@ -250,7 +256,32 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
             hint="Call super().__init__(config) in it.",
         )
     instance.environment = workspace.environment or instance.environment
+    instance.retry = instance.retry or RetryPolicy(**workspace.settings.retry.model_dump())
     return instance
+
+
+def _allowed(config: ProviderConfig, chosen: type[BaseLLM], workspace: Workspace) -> None:
+    if is_on(workspace.environment, DISABLED) and not (config.simulated or chosen.simulated):
+        raise ConfigurationError(
+            f'the provider "{config.name}" is forbidden by {DISABLED}, as all that are not simulated',
+            hint="Unset it, or use stub, null or mock.",
+        )
+
+
+def _check_transport(chosen: type[BaseLLM], provider: DiscoveredProvider, workspace: Workspace) -> None:
+    if _usable(provider).transport == "http" or chosen.takes_sdk():
+        return
+    file, path = provider.config_file or provider.folder, "transport"
+    override = workspace.settings.providers.get(provider.name)
+    if override is not None and override.transport is not None:
+        file, path = (workspace.root or Path.cwd()) / CONFIG_NAME, f"providers.{provider.name}.transport"
+    able = [f'"{api}"' for api, kind in sorted(APIS.items()) if kind.takes_sdk()]
+    raise ConfigurationError(
+        f'{file}: {path}: there is no official client that could carry the calls of {chosen.__name__}: expected "http"',
+        hint=f'"sdk" is for providers with "api": {" or ".join(able)}.',
+        file=str(file),
+        path=path,
+    )
 
 
 def _check_options(chosen: type[BaseLLM], kind: type[Document] | None, options: Any, file: str, at: str) -> None:

@@ -76,7 +76,7 @@ requires-python = ">=3.11"
 dependencies = ["llm-tester"]
 
 [project.entry-points."{group}"]
-{name} = "{package}"
+"{name}" = "{package}"
 
 [tool.hatch.build.targets.wheel]
 packages = ["{package}"]

@@ -10,14 +10,14 @@ import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 from weakref import WeakKeyDictionary
 
 from llm_tester.errors import BadResponseError, ProviderConnectionError, ProviderError, ProviderTimeoutError
 from llm_tester.llms.flow import DaemonPool, Network, Open, Read, Send
-from llm_tester.records import TLSConfig
+from llm_tester.records import Carrier, TLSConfig
 
 if TYPE_CHECKING:
     import aiohttp
@@ -30,12 +30,13 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WireRequest:
-    """What goes out. `url` and `headers` may hold a key and are never shown."""
+    """What goes out. `url` and `headers` may hold a key and are never shown; `transport` is the call's own choice."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
+    transport: Carrier | None = None
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method} to {self.host}, {len(self.body)} bytes)"
@@ -105,9 +106,9 @@ class HTTPTransport:
         """Carry the effect out and wait in this thread, for at most its timeout in all."""
         job = self._pool.submit(self._blocking, effect)
         try:
-            return job.result(_time_left(effect))
+            return job.result(time_left(effect))
         except FutureTimeoutError:
-            return _late(effect.timeout)
+            return late(effect.timeout)
         finally:
             # requests bounds each read, not the whole: a body or header that dribbles in is left to its thread.
             self._pool.abandon(job)
@@ -121,9 +122,9 @@ class HTTPTransport:
                 return self._piece(effect.stream, effect.stream.raw.read())
             return self._request(effect)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            return _late(effect.timeout)
+            return late(effect.timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return _unreachable(error, effect)
+            return unreachable(error, effect)
         except ProviderError as error:
             return error
 
@@ -173,15 +174,15 @@ class HTTPTransport:
         import aiohttp
 
         try:
-            async with asyncio.timeout(_time_left(effect)):
+            async with asyncio.timeout(time_left(effect)):
                 if isinstance(effect, Read):
                     with _Watch(effect.stream.raw):
                         return self._piece(effect.stream, await effect.stream.raw.content.readany())
                 return await self._arequest(effect)
         except TimeoutError:
-            return _late(effect.timeout)
+            return late(effect.timeout)
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            return _unreachable(error, effect)
+            return unreachable(error, effect)
         except ProviderError as error:
             return error
 
@@ -222,7 +223,7 @@ class HTTPTransport:
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-            held = self._loops[loop] = _LoopSession(session, _closing(session))
+            held = self._loops[loop] = _LoopSession(session, closed_with_its_loop(session))
             await anext(held.keeper)
         return held.session
 
@@ -293,7 +294,7 @@ class _Body:
         self._response.close()
 
 
-def _time_left(effect: Network) -> float:
+def time_left(effect: Network) -> float:
     """Seconds for an effect: a stream's own deadline holds for all its reads together."""
     if isinstance(effect, Read):
         left: float = effect.stream.deadline - time.monotonic()
@@ -328,13 +329,20 @@ class _Watch:
             self._content.set_exception(cause or ConnectionResetError("the body broke off"))
 
 
+class Closable(Protocol):
+    """What lives as long as an event loop."""
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+
+
 @dataclass(frozen=True, slots=True)
 class _LoopSession:
     session: aiohttp.ClientSession
     keeper: AsyncGenerator[None, None]
 
 
-async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+async def closed_with_its_loop(session: Closable) -> AsyncGenerator[None, None]:
     """Event loops finish suspended async generators when they shut down: this one closes its session then."""
     try:
         yield
@@ -342,11 +350,12 @@ async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]
         await session.close()
 
 
-def _late(seconds: float) -> ProviderTimeoutError:
+def late(seconds: float) -> ProviderTimeoutError:
+    """The error of a deadline."""
     return ProviderTimeoutError(f"no whole answer within {seconds:g} s")
 
 
-def _unreachable(error: BaseException, effect: Network) -> ProviderConnectionError:
+def unreachable(error: BaseException, effect: Network) -> ProviderConnectionError:
     """What the system said; the error's own text would hold the address, and that may hold a key."""
     host = effect.stream.host if isinstance(effect, Read) else effect.request.host
     cause: BaseException | None = error

@@ -68,7 +68,9 @@ def price_notes(run: RunRecord, entrants: Iterable[EntrantRecord]) -> list[str]:
             told = ", ".join(
                 f"{name} {usd_text(ours)} here, {usd_text(theirs)} there" for name, ours, theirs in differing
             )
-            found.append(f"{entrant.name}: the catalogue's prices differ from genai-prices' (USD per 1M): {told}.")
+            found.append(
+                f"{entrant.name}: the prices of {entry.rates.source} differ from genai-prices' (USD per 1M): {told}."
+            )
     return found
 
 

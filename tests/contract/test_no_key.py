@@ -27,6 +27,8 @@ KINDS = {
     "openai": {"api": "openai", "auth": {"kind": "bearer"}},
     "anthropic": {"api": "anthropic", "auth": {"kind": "header", "name": "x-api-key"}},
     "asked": {"api": "openai", "auth": {"kind": "query", "name": "key"}},
+    "vendor": {"api": "openai", "auth": {"kind": "query", "name": "key"}, "transport": "sdk"},
+    "maker": {"api": "anthropic", "auth": {"kind": "header", "name": "x-api-key"}, "transport": "sdk"},
 }
 
 
@@ -37,7 +39,7 @@ def quoting(received: Received) -> Play:
     if "s1" in asked:
         return Play(status=401, error={"message": f"bad key: {said}", "code": "invalid_api_key"})
     if "s2" in asked:
-        return Play(status=503, error={"message": f"overloaded: {said}"})
+        return Play(status=503, error={"message": f"overloaded: {said}"}, headers={"retry-after-ms": "1"})
     if "s3" in asked:
         return Play(fault="redirect", location=f"/v1/chat/completions?key={quote(KEY, safe='')}&k={KEY}")
     return Play(said)
@@ -131,4 +133,4 @@ def test_calls_in_threads_log_no_key_either(served: LoopbackServer, bench: Bench
             json.dumps([error.message, error.hint, repr(error), repr(error.args), str(error.attempts)]).encode()
         )
     assert leaks(log.read_bytes()) == []
-    assert b"urllib3" in log.read_bytes()
+    assert (b"httpcore2" if KINDS[name].get("transport") else b"urllib3") in log.read_bytes()

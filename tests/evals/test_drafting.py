@@ -84,7 +84,7 @@ def test_one_column_of_few_labels_is_asked_for_as_one_of_them(bench: Bench) -> N
     bench.write("s.csv", "text,label\n" + "".join(f"text {n},{'good' if n % 2 else 'bad'}\n" for n in range(20)))
     task = made(bench, "--from", "s.csv", "--input", "text", "--target", "label")
     assert task["prompt"] == "Answer with one of these, and nothing else: bad, good.\n\n{{ input }}"
-    assert (task["scorer"], task["samples"]) == ({"type": "exact"}, "samples.csv")
+    assert (task["scorer"], task["samples"]) == ({"type": "choice", "choices": ["bad", "good"]}, "samples.csv")
 
 
 def test_a_prompt_of_one_s_own_gets_the_input_where_it_says_or_below(bench: Bench) -> None:

@@ -101,6 +101,6 @@ def test_which_names_are_another_model(asked: str, served_model: str, other: boo
 def test_prices_that_differ_from_genai_prices_stand_in_the_run_s_header(bench: Bench, served: LoopbackServer) -> None:
     printed = bench.cli("run", "sums", "-m", "openai:gpt-4o", "--yes").out
     assert (
-        "openai:gpt-4o: the catalogue's prices differ from genai-prices' (USD per 1M): input 1 here"
+        "openai:gpt-4o: the prices of config.json differ from genai-prices' (USD per 1M): input 1 here"
         in printed.partition("Report")[0]
     )

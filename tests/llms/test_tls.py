@@ -13,8 +13,19 @@ from typing import Any
 
 import pytest
 
-from llm_tester import BaseLLM, ConfigurationError, ProviderConnectionError, ProviderRegistry, Response, Workspace
+from llm_tester import (
+    BaseLLM,
+    ConfigurationError,
+    ProviderConfig,
+    ProviderConnectionError,
+    ProviderRegistry,
+    Response,
+    RetryPolicy,
+    TLSConfig,
+    Workspace,
+)
 from llm_tester.errors import ProviderError
+from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.testing import LoopbackServer, Play
 from tests.llms.wire_calls import Ask, provider
 
@@ -51,36 +62,40 @@ def made(workspace: Path, url: str, environment: dict[str, str], **settings: Any
     return ProviderRegistry(Workspace.open(workspace, KEY | environment)).get("p")
 
 
-def both(asked: BaseLLM) -> list[Response]:
+def both(asked: BaseLLM, carrier: str = "http") -> list[Response]:
     """An answer in a thread and one on an event loop."""
-    return [asked.respond(asked.request("hi")), asyncio.run(asked.arespond(asked.request("hi")))]
+    question = asked.request("hi", transport=carrier)
+    return [asked.respond(question), asyncio.run(asked.arespond(question))]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(server: LoopbackServer, ask_wire: Ask) -> None:
-    asked = provider("openai", server.url)
+@pytest.mark.parametrize("carrier", ["http", "sdk"])
+def test_a_certificate_that_nobody_vouches_for_is_refused(carrier: str, server: LoopbackServer, ask_wire: Ask) -> None:
+    asked = provider("openai", server.url, transport=carrier)
     with pytest.raises(ProviderConnectionError) as caught:
         ask_wire(asked, retries=2)
     assert len(caught.value.attempts) == 3
     assert server.count == 0
 
 
+@pytest.mark.parametrize("carrier", ["http", "sdk"])
 @pytest.mark.parametrize("where", ["workspace", "provider", "environment"])
 def test_an_authority_of_ones_own_is_trusted(
-    workspace: Path, server: LoopbackServer, certificate: tuple[Path, Path], where: str
+    workspace: Path, server: LoopbackServer, certificate: tuple[Path, Path], where: str, carrier: str
 ) -> None:
     shutil.copy(certificate[0], workspace / "ca.pem")
     tls = {"ca_file": "ca.pem"}
     kinds: dict[str, Any] = {"workspace": {"tls": tls}, "provider": {"providers": {"p": {"tls": tls}}}}
     settings = kinds.get(where, {})
     environment = {"TLS_CA_FILE": str(workspace / "ca.pem")} if where == "environment" else {}
-    assert [answer.text for answer in both(made(workspace, server.url, environment, **settings))] == ["safe"] * 2
+    asked = made(workspace, server.url, environment, **settings)
+    assert [answer.text for answer in both(asked, carrier)] == ["safe"] * 2
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_trust_without_verification_warns(workspace: Path, server: LoopbackServer) -> None:
     with pytest.warns(UserWarning, match="not verified"):
         asked = made(workspace, server.url, {}, tls={"verify": False})
-    assert [answer.text for answer in both(asked)] == ["safe"] * 2
+    assert [answer.text for answer in both(asked) + both(asked, "sdk")] == ["safe"] * 4
 
 
 def test_the_environment_wins_over_the_file(workspace: Path, server: LoopbackServer) -> None:
@@ -125,3 +140,24 @@ def test_a_black_hole_ends_after_the_time_to_connect(ask_wire: Ask) -> None:
     assert len(durations) == 3
     assert all(duration is not None and 90 <= duration <= 1500 for duration in durations)
     assert {attempt.error for attempt in caught.value.attempts} <= {"ProviderTimeoutError", "ProviderConnectionError"}
+
+
+def test_a_client_s_own_certificate_is_shown(certificate: tuple[Path, Path], workspace: Path) -> None:
+    ours, key = certificate
+    trusting = {"TLS_CA_FILE": str(ours)}
+    with LoopbackServer(Play("safe"), certificate=ours, key=key, client_ca=ours) as server:
+        nobody = made(workspace, server.url, trusting, retry={"max_retries": 0})
+        with pytest.raises(ProviderConnectionError):
+            nobody.respond(nobody.request("hi"))
+        known = made(workspace, server.url, trusting | {"TLS_CERT_FILE": str(ours), "TLS_KEY_FILE": str(key)})
+        assert [response.text for response in both(known)] == ["safe", "safe"]
+        assert server.count == 2
+
+
+def test_an_instance_may_be_given_its_own_trust(server: LoopbackServer, certificate: tuple[Path, Path]) -> None:
+    config = ProviderConfig(name="p", base_url=f"{server.url}/v1", open_catalogue=True)
+    trusting = OpenAICompatible(config, tls_config=TLSConfig(ca_file=str(certificate[0])))
+    assert [trusting.complete("hi", model="m"), trusting.embed("hi", "m")[0][:0]] == ["safe", []]
+    distrusting = OpenAICompatible(config, retry=RetryPolicy(max_retries=0))
+    with pytest.raises(ProviderConnectionError):
+        distrusting.complete("hi", model="m")

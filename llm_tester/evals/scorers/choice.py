@@ -11,7 +11,8 @@ from llm_tester.errors import TaskError
 from llm_tester.evals.samples import Answer, Outcome, Sample, Score, ScoreContext, undelivered
 from llm_tester.evals.scorers.text import normalise, only_thoughts, without_thoughts
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""The options' letters, in their order."""
 _MARKUP = re.compile(r"[*_`{}$]|\\boxed|\\text")
 _MARK = re.compile(r"\banswer\s*(?:is\b(?!\s+not\b)\s*:?|:)\s*", re.IGNORECASE)
 _LONE = re.compile(r"\(?([A-Za-z])(?:[).:](?!\w)|\Z)")
@@ -36,7 +37,7 @@ class ChoiceScorer(BaseModel):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        texts = [_plain(choice) for choice in self.choices]
+        texts = [option_text(choice) for choice in self.choices]
         if len(set(texts)) < len(texts) or not all(texts):
             raise ValueError("the choices must differ, and none may be blank")
         return self
@@ -66,7 +67,7 @@ class ChoiceScorer(BaseModel):
     def _target(self, target: Any) -> int:
         place = self._option(target) if isinstance(target, str) else None
         if place is None:
-            last = _LETTERS[len(self.choices) - 1]
+            last = LETTERS[len(self.choices) - 1]
             raise TaskError(
                 f"The choice scorer needs a letter from A to {last} or an option's text as its target, "
                 f"not {target!r:.80}.",
@@ -76,14 +77,14 @@ class ChoiceScorer(BaseModel):
 
     def _option(self, text: str) -> int | None:
         """The option whose text or whose letter this is; a text wins over a letter."""
-        wanted = _plain(text)
+        wanted = option_text(text)
         for place, choice in enumerate(self.choices):
-            if wanted == _plain(choice):
+            if wanted == option_text(choice):
                 return place
         return self._place(wanted) if len(wanted) == 1 else None
 
     def _place(self, letter: str) -> int | None:
-        place = _LETTERS.find(letter.upper())
+        place = LETTERS.find(letter.upper())
         return place if 0 <= place < len(self.choices) else None
 
     def _named(self, text: str) -> set[int]:
@@ -100,7 +101,7 @@ class ChoiceScorer(BaseModel):
     def _at(self, rest: str) -> set[int]:
         """What the words after a mark name: an option's text at their start, or letters."""
         given = normalise(rest)
-        fits = [place for place, choice in enumerate(self.choices) if _starts(given, _plain(choice))]
+        fits = [place for place, choice in enumerate(self.choices) if _starts(given, option_text(choice))]
         if fits and not all(len(choice) == 1 for choice in self.choices):
             return {max(fits, key=lambda place: len(self.choices[place]))}
         return self._letters(_NAMED.match(rest), rest)
@@ -116,7 +117,7 @@ class ChoiceScorer(BaseModel):
     def _texts(self, text: str) -> set[int]:
         """The options whose whole text stands in the answer; letters alone do not count in running text."""
         given = normalise(text)
-        texts = {place: _plain(choice) for place, choice in enumerate(self.choices) if len(choice.strip()) > 1}
+        texts = {place: option_text(choice) for place, choice in enumerate(self.choices) if len(choice.strip()) > 1}
         held = {place: wanted for place, wanted in texts.items() if _holds(given, wanted)}
         return {
             place
@@ -125,7 +126,8 @@ class ChoiceScorer(BaseModel):
         }
 
 
-def _plain(text: str) -> str:
+def option_text(text: str) -> str:
+    """An option, or an answer, as they are compared: without markup, white space and case."""
     return normalise(_MARKUP.sub("", text))
 
 

@@ -6,19 +6,22 @@ import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from llm_tester.errors import TaskError
 from llm_tester.evals.json_answers import Reading, read_json_answer
 from llm_tester.evals.samples import Answer, Outcome, Sample, Score, ScoreContext, undelivered
-from llm_tester.evals.scorers.leaves import LeafReader, Leaves, UnfitValueError, Verdict, verdicts
+from llm_tester.evals.scorers.leaves import LeafReader, Leaves, UnfitValueError, Verdict, mean_share, verdicts
 from llm_tester.evals.scorers.rules import FieldRule
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class FieldsScorer(BaseModel):
-    """The mean over the leaves of gold and answer together: a right leaf counts 1, a list its F1, all others 0."""
+    """The mean over the leaves of gold and answer together, each by its weight: a right leaf counts 1, a list its F1,
+    all others 0."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     deterministic: ClassVar[bool] = True
@@ -28,6 +31,11 @@ class FieldsScorer(BaseModel):
     fields: Mapping[str, FieldRule] = Field(default_factory=dict)
     """Rules by path: `total`, `vendor.city`, `items` for a list, `items[].price` in its items, `[].price` in a list at
     the top. A field without a rule is compared by the gold's JSON type."""
+
+    # Left out of dumps, and so of the hashes of tasks, where none is declared.
+    weights: Mapping[str, Weight] = Field(default_factory=dict, exclude_if=lambda weights: not weights)
+    """How much a field counts beside others, by path; 1 where nothing is said. For an object: each leaf in it. A field
+    of weight 0 is reported and does not count."""
 
     async def score(self, sample: Sample, answer: Answer, context: ScoreContext) -> Score:
         """The share of leaves that are right; invalid when no JSON of the gold's kind can be read."""
@@ -42,7 +50,7 @@ class FieldsScorer(BaseModel):
         if not isinstance(reading.value, kind):
             return Score(0.0, Outcome.INVALID, note=f"The answer is no {_KINDS[kind]}.")
         try:
-            given = LeafReader(self.fields).leaves(reading.value)
+            given = self._reader.leaves(reading.value)
         except UnfitValueError as error:
             return Score(0.0, Outcome.INVALID, note=f"The answer {error}.")
         violations = tuple(context.output.problems(reading.value)) if context.output else ()
@@ -64,12 +72,18 @@ class FieldsScorer(BaseModel):
                 hint="Use the exact or the numeric scorer for single values.",
             )
         try:
-            gold = LeafReader(self.fields).leaves(target)
+            gold = self._reader.leaves(target)
         except UnfitValueError as error:
             raise TaskError(f"The fields scorer cannot use a target that {error}.") from error
         if not gold:
             raise TaskError("The fields scorer needs a target with at least one value that is not empty.")
+        if not any(leaf.weight for leaf in gold.values()):
+            raise TaskError("The fields scorer needs a target with at least one value whose weight is not 0.")
         return gold
+
+    @property
+    def _reader(self) -> LeafReader:
+        return LeafReader(self.fields, self.weights)
 
 
 _KINDS: dict[type, Literal["object", "array"]] = {dict: "object", list: "array"}
@@ -105,7 +119,7 @@ def _read(target: Any, answer: Answer, context: ScoreContext) -> Reading:
 
 
 def _score(found: list[Verdict], violations: tuple[str, ...]) -> Score:
-    value = math.fsum(verdict.share for verdict in found) / len(found)
+    value = mean_share(found)
     outcome = Outcome.WRONG if value == 0 else Outcome.PARTIAL
     if value == 1 and not violations:
         outcome = Outcome.CORRECT

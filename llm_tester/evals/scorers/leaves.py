@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_tester.evals.scorers.matching import align, assign
-from llm_tester.evals.scorers.rules import ByType, Comparison, FieldRule, ListRule, Scalar
+from llm_tester.evals.scorers.rules import ByType, Comparison, FieldRule, ListRule, Scalar, TextRule
 
 MAX_DEPTH = 64
 """Containers nested deeper than this are refused; no gold needs it, and the program's stack ends somewhere."""
@@ -30,6 +30,7 @@ class ScalarLeaf:
 
     rule: Comparison
     key: Any
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ListLeaf:
 
     ordered: bool
     items: tuple[Leaves, ...]
+    weight: float = 1.0
 
 
 Path = tuple[str, ...]
@@ -47,18 +49,29 @@ Leaves = Mapping[Path, Leaf]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one leaf came out: `verdict` is correct, wrong, missing or invented, `share` (0 to 1) what it counts."""
+    """How one leaf came out: `verdict` is correct, wrong, missing or invented, `share` (0 to 1) what it counts, and
+    `weight` how much that counts beside others."""
 
     path: str
     verdict: str
     share: float
+    weight: float = 1.0
+
+
+class _Place(NamedTuple):
+    pattern: str
+    weight: float
 
 
 class LeafReader:
-    """Takes JSON values apart into leaves under the rules of a task; null, "", [] and {} are no leaves."""
+    """Takes JSON values apart into leaves under the rules of a task; null, "", [] and {} are no leaves.
 
-    def __init__(self, rules: Mapping[str, FieldRule]) -> None:
+    `weights` hold for a path and, in an object, for what is below it; a path of its own wins.
+    """
+
+    def __init__(self, rules: Mapping[str, FieldRule], weights: Mapping[str, float] | None = None) -> None:
         self._rules = rules
+        self._weights = weights or {}
 
     def leaves(self, value: Any) -> Leaves:
         """The leaves by their path; of a list or a scalar the only one, at the empty path."""
@@ -66,24 +79,29 @@ class LeafReader:
 
     def _leaves(self, value: Any, pattern: str, depth: int) -> Leaves:
         found: dict[Path, Leaf] = {}
-        self._collect(value, (), pattern, depth, found)
+        self._collect(value, (), _Place(pattern, self._weights.get(pattern, 1.0)), depth, found)
         return found
 
-    def _collect(self, value: Any, path: Path, pattern: str, depth: int, found: dict[Path, Leaf]) -> None:
+    def _below(self, place: _Place, name: str) -> _Place:
+        pattern = f"{place.pattern}.{name}" if place.pattern else name
+        return _Place(pattern, self._weights.get(pattern, place.weight))
+
+    def _collect(self, value: Any, path: Path, place: _Place, depth: int, found: dict[Path, Leaf]) -> None:
         if depth > MAX_DEPTH:
             raise UnfitValueError(f"is nested deeper than {MAX_DEPTH} levels")
+        pattern = place.pattern
         if isinstance(value, dict):
             for name, inner in value.items():
-                self._collect(inner, (*path, name), f"{pattern}.{name}" if pattern else name, depth + 1, found)
+                self._collect(inner, (*path, name), self._below(place, name), depth + 1, found)
         elif isinstance(value, list):
             items = tuple(item for one in value if (item := self._leaves(one, f"{pattern}[]", depth + 1)))
             if items:
-                found[path] = ListLeaf(self._is_ordered(pattern), items)
+                found[path] = ListLeaf(self._is_ordered(pattern), items, place.weight)
         elif not (value is None or (isinstance(value, str) and not value.strip())):
             if not isinstance(value, Scalar):
                 raise UnfitValueError(f"holds a {type(value).__name__}, which JSON cannot say")
             rule = self._comparison(pattern)
-            found[path] = ScalarLeaf(rule, rule.read(value))
+            found[path] = ScalarLeaf(rule, rule.read(value), place.weight)
 
     def _is_ordered(self, pattern: str) -> bool:
         rule = self._rules.get(pattern)
@@ -97,19 +115,28 @@ class LeafReader:
 def verdicts(gold: Leaves, answer: Leaves) -> list[Verdict]:
     """The verdict on each leaf of gold and answer together, the gold's first."""
     found = [_verdict(path, leaf, answer.get(path)) for path, leaf in gold.items()]
-    return found + [Verdict(".".join(path), "invented", 0.0) for path in answer if path not in gold]
+    return found + [
+        Verdict(".".join(path), "invented", 0.0, leaf.weight) for path, leaf in answer.items() if path not in gold
+    ]
+
+
+def mean_share(found: Sequence[Verdict]) -> float:
+    """What all leaves count, each by its weight."""
+    return fsum(leaf.weight * leaf.share for leaf in found) / fsum(leaf.weight for leaf in found)
 
 
 def _verdict(path: Path, gold: Leaf, answer: Leaf | None) -> Verdict:
     name = ".".join(path)
     if answer is None:
-        return Verdict(name, "missing", 0.0)
+        return Verdict(name, "missing", 0.0, gold.weight)
     share = _share(gold, answer)
-    return Verdict(name, "correct" if share == 1 else "wrong", share)
+    return Verdict(name, "correct" if share == 1 else "wrong", share, gold.weight)
 
 
 def _share(gold: Leaf, answer: Leaf) -> float:
     if isinstance(gold, ScalarLeaf) and isinstance(answer, ScalarLeaf):
+        if isinstance(gold.rule, TextRule):
+            return gold.rule.share(gold.key, answer.key)
         return 1.0 if gold.rule.same(gold.key, answer.key) else 0.0
     if isinstance(gold, ListLeaf) and isinstance(answer, ListLeaf):
         return _f1(gold, answer)
@@ -118,8 +145,12 @@ def _share(gold: Leaf, answer: Leaf) -> float:
 
 def _agreement(gold: Leaves, answer: Leaves) -> float:
     """The mean over the leaves of two items together; 0 for items of different kinds, which share no path."""
-    shares = [_share(leaf, answer[path]) for path, leaf in gold.items() if path in answer]
-    return fsum(shares) / (len(gold) + len(answer) - len(shares))
+    shares = {path: _share(leaf, answer[path]) for path, leaf in gold.items() if path in answer}
+    every = gold if len(shares) == len(answer) else {**gold, **answer}
+    weight = fsum(leaf.weight for leaf in every.values())
+    if not weight:  # all that stands in both items is declared not to count: they are paired all the same
+        return fsum(shares.values()) / len(every)
+    return fsum(gold[path].weight * share for path, share in shares.items()) / weight
 
 
 def _f1(gold: ListLeaf, answer: ListLeaf) -> float:

@@ -12,7 +12,11 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from llm_tester.evals.scorers.numbers import DecimalMark, close, exact, number_text, only_number, plain_number
+from llm_tester.evals.scorers.similarity import likeness
 from llm_tester.evals.scorers.text import normalise
+
+MAX_FUZZY = 2000
+"""Longer texts are not compared by likeness: lists compare each item with each."""
 
 Scalar = str | int | float | Decimal | bool
 """A JSON value that is no container and not null."""
@@ -40,10 +44,14 @@ class _Rule(BaseModel):
 
 
 class TextRule(_Rule):
-    """Equal as texts but for case, white space and Unicode form."""
+    """Equal as texts but for case, white space and Unicode form; alike from a declared threshold on."""
 
     type: Literal["text"]
     """The kind of the field."""
+    # Left out of dumps, and so of the hashes of tasks, where it is not declared.
+    threshold: Annotated[float, Field(gt=0, le=1, exclude_if=lambda value: value == 1)] = 1.0
+    """From this likeness on a text that is not equal counts its likeness, as the similarity scorer measures it; below
+    it 0. Texts of more than 2,000 characters must be equal."""
 
     def read(self, value: Scalar) -> str:
         """The normalised text."""
@@ -52,6 +60,15 @@ class TextRule(_Rule):
     def same(self, gold: str, answer: str) -> bool:
         """Whether the texts are equal."""
         return gold == answer
+
+    def share(self, gold: str, answer: str) -> float:
+        """1 for equal texts, their likeness from the threshold on, else 0."""
+        if gold == answer:
+            return 1.0
+        if self.threshold == 1 or max(len(gold), len(answer)) > MAX_FUZZY:
+            return 0.0
+        found = likeness(gold, answer)
+        return found if found >= self.threshold else 0.0
 
 
 class NumberRule(_Rule):

@@ -43,6 +43,7 @@ class AnthropicMessages(HTTPProvider):
     """POST {base_url}/v1/messages; the answer is the text blocks of `content`."""
 
     usage_paths = ANTHROPIC_PATHS
+    sdk = "anthropic"
 
     def build_request(self, request: Request) -> WireRequest:
         """The request body as the official SDK sends it; max_tokens, which the API wants, is 4,096 where not given."""

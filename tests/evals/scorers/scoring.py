@@ -18,10 +18,13 @@ def scored_text(
     *,
     context: ScoreContext | None = None,
     finish: FinishReason | None = "stop",
+    weights: Mapping[str, float] | None = None,
 ) -> Score:
-    scorer = FieldsScorer.model_validate({"fields": rules or {}})
+    scorer = FieldsScorer.model_validate({"fields": rules or {}, "weights": weights or {}})
     return asyncio.run(scorer.score(Sample("s", "", gold), Answer(text, finish), context or ScoreContext()))
 
 
-def scored(gold: Any, answer: Any, rules: Mapping[str, Any] | None = None) -> Score:
-    return scored_text(gold, FieldsScorer().gold_answer(answer), rules)
+def scored(
+    gold: Any, answer: Any, rules: Mapping[str, Any] | None = None, weights: Mapping[str, float] | None = None
+) -> Score:
+    return scored_text(gold, FieldsScorer().gold_answer(answer), rules, weights=weights)

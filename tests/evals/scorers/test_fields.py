@@ -243,7 +243,7 @@ class TestRules:
             pytest.param({}, id="no type"),
             pytest.param({"type": "colour"}, id="an unknown type"),
             pytest.param({"type": "number", "day_first": True}, id="an option of another type"),
-            pytest.param({"type": "text", "threshold": 0.9}, id="an unknown option"),
+            pytest.param({"type": "text", "likeness": 0.9}, id="an unknown option"),
             pytest.param({"type": "number", "tolerance": -1}, id="a negative tolerance"),
             pytest.param({"list": "sorted"}, id="an unknown order"),
             pytest.param({"list": "matched", "type": "text"}, id="two kinds at once"),

@@ -1,0 +1,1 @@
+"""What the program does under faults: each is injected for real, from outside, into fresh processes."""
