@@ -16,7 +16,7 @@ from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.validation import Finding
 from llm_tester.records import Request, Response, chat
-from llm_tester.testing.offline import Offline
+from llm_tester.testing.network_guard import NetworkGuard
 
 PATIENCE = 10.0
 SHORTEST = 0.001
@@ -49,10 +49,10 @@ class ClassContract:
             made = f"{self.calls} call{'s' * (self.calls != 1)}"
             yield Finding("calls", "note", f"{made} made for this check, at your cost where it costs something")
             return
-        with Offline() as offline:
+        with NetworkGuard() as guard:
             found = list(self._tried())
-        if offline.refused:
-            yield _not_called(f"it asks for {offline.refused[0]}")
+        if guard.refused:
+            yield _not_called(f"it asks for {guard.refused[0]}")
             return
         yield from found
 
@@ -63,7 +63,7 @@ class ClassContract:
         for name in ("env_key", "base_url"):
             if getattr(config, name):
                 return f"its config.json names {name}"
-        unseen = Offline.unseen()
+        unseen = NetworkGuard.unseen()
         return f"{unseen[0]} is loaded, whose network cannot be watched" if unseen else ""
 
     def _tried(self) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ class RefusedError(OSError):
     """A connection, or another program, that was not allowed."""
 
 
-class Offline:
+class NetworkGuard:
     """Within a `with`, Python code of this process opens no connection and starts no program.
 
     What tried to is in `refused`. Libraries with a network of their own are named by `unseen`.
