@@ -88,8 +88,10 @@ def _cells(provider: DiscoveredProvider, here: Workspace) -> tuple[str, ...]:
     models = DASH if row["models"] is None else str(row["models"])
     if provider.config and provider.config.open_catalogue:
         models = f"{models} and any" if row["models"] else "any"
-    key = DASH if row["env_key"] is None else f"{row['env_key']}{'' if row['key_set'] else ' (not set)'}"
-    return (provider.name, provider.source, row["served_by"], models, key, row["state"])
+    state = "key not set" if row["state"] == "ok" and row["key_set"] is False else row["state"]
+    served_by = row["served_by"].rpartition(":")[2]
+    where = provider.source.partition(":")[0].removesuffix("_providers.json")
+    return (provider.name, where, served_by, models, row["env_key"] or DASH, state)
 
 
 def _state(provider: DiscoveredProvider) -> str:
