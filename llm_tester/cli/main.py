@@ -39,9 +39,11 @@ COMMANDS = {
     "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),
     "ask": Entry("ask", "Ask one model one question; the answer as it comes, with tokens and cost."),
     "embed": Entry("embed", "Turn texts into vectors, with tokens and cost."),
+    "providers": Entry("providers", "List, show, check and make providers."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
     "config": Entry("config", "Show every setting and where its value comes from."),
+    "schema": Entry("schema", "Print the JSON Schema of config.json and task.json, for editors."),
 }
 
 

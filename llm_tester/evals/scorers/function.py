@@ -35,7 +35,7 @@ class PythonScorer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    type: str
+    type: str = Field(json_schema_extra={"pattern": "^python:"})
     """`python:`, the module or the file in the task's folder, a colon, and the function."""
     deterministic: bool = True
     """Whether the same answer always gets the same score, and a gold 1; `tasks check` asks for it."""
