@@ -16,9 +16,10 @@ from llm_tester.llms.usage import read_usage
 from llm_tester.records import Cost, Message, Request, Response, UsageData
 
 CAPABILITY = "embeddings"
-MOST_TEXTS = 2048
+MOST_TEXTS = 128
+"""Vectors of 4,096 numbers, of 25 letters each, stay below the largest answer that is read with so many of them."""
 MOST_BYTES = 300_000
-"""OpenAI takes so many texts, and so many tokens, in one request; a token has at least one byte."""
+"""OpenAI takes so many tokens in one request; a token has at least one byte."""
 
 Vectors = list[list[float]]
 
@@ -58,6 +59,7 @@ class Embedder(Protocol):
     """What embedding needs of a provider."""
 
     config: ProviderConfig
+    embedding_model: str | None
     blocking: ClassVar[bool]
     _session: Session
 
@@ -109,6 +111,9 @@ class Embedding:
     A class makes them by `_embed_api(texts, model_name, model_config) -> (vectors, usage)`, which may be `async def`.
     """
 
+    embedding_model: str | None = None
+    """The model of vectors where a call names none; the catalogue's choice where it is None."""
+
     @property
     def embeds(self: Embedder) -> bool:
         """Whether this provider makes embeddings."""
@@ -117,10 +122,10 @@ class Embedding:
 
     @property
     def default_embedding_model(self: Embedder) -> str | None:
-        """The default model where it makes embeddings, else the first in the catalogue that does."""
+        """`embedding_model`, else the default model where it makes embeddings, else the catalogue's first that does."""
         default = self.config.default_model
         able = [entry.name for entry in self.config.llm_models if CAPABILITY in entry.capabilities]
-        return default if default in able else next(iter(able), None)
+        return self.embedding_model or (default if default in able else next(iter(able), None))
 
     def _embed_api(
         self, texts: list[str], model_name: str, model_config: ModelConfig
