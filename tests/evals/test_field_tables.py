@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from llm_tester.evals.results import results
 from tests.evals.conftest import Bench
 
 GOLDS = {"s1": {"a": 1, "b": 2}, "s2": {"a": 1, "b": 3}, "s3": {"a": 5}}
-ANSWERS = {
+ANSWERS: dict[str, dict[str, Any]] = {
     "good": {"s1": {"a": 1, "b": 2}, "s2": {"a": 1}, "s3": {"a": 5}},
     "poor": {"s1": {"a": 2, "c": 1}, "s2": "no idea", "s3": {"a": 5, "b": 1}},
 }
