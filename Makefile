@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-pythons lint format docs build bench bench-peers faults clean
+.PHONY: help demo test test-pythons test-live lint format docs build bench bench-peers faults clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -31,6 +31,9 @@ test-pythons: ## Run the tests on every Python from 3.11 on that is found, each 
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "== Python $$version: not found, skipped"; fi; \
 	done
+
+test-live: $(VENV)/.dev ## Call the providers themselves, with your keys and for a few tokens: PROVIDERS="openai groq"
+	LLM_TESTER_LIVE="$(PROVIDERS)" $(BIN)/python -m pytest tests/live -rs -o addopts=
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         QuotaExceededError,
         RateLimitError,
         StreamAbandoned,
+        SubstitutionWarning,
         TaskError,
         UnknownModelError,
         UnknownProviderError,
@@ -42,22 +43,29 @@ if TYPE_CHECKING:
     from llm_tester.evals.tasks import Task
     from llm_tester.evals.tester import LLMTester, Run
     from llm_tester.llms.apis.openai_compatible import OpenAICompatible
+    from llm_tester.llms.backoff import retry_with_exponential_backoff
     from llm_tester.llms.base import BaseLLM
+    from llm_tester.llms.config_values import get_provider_config, get_settings
     from llm_tester.llms.convenience import (
         acomplete,
+        aembed,
         astream,
         complete,
+        embed,
         generate,
         generate_stream,
         get_provider,
         stream,
     )
+    from llm_tester.llms.embeddings import Embeddings
+    from llm_tester.llms.factory import ProviderFactory
     from llm_tester.llms.llm_registry import (
         ProviderRegistry,
         discover_providers,
         get_llm_provider,
         reset_provider_cache,
     )
+    from llm_tester.llms.offline import OfflineProvider
     from llm_tester.llms.provider_factory import create_provider, discover_provider_classes, load_provider_config
     from llm_tester.llms.provider_manager import ProviderManager
     from llm_tester.llms.retry import RetryPolicy
@@ -91,6 +99,7 @@ _MODULES = {
         "QuotaExceededError",
         "RateLimitError",
         "StreamAbandoned",
+        "SubstitutionWarning",
         "TaskError",
         "UnknownModelError",
         "UnknownProviderError",
@@ -100,17 +109,24 @@ _MODULES = {
     "evals.tasks": ("Task",),
     "evals.tester": ("LLMTester", "Run"),
     "llms.apis.openai_compatible": ("OpenAICompatible",),
+    "llms.backoff": ("retry_with_exponential_backoff",),
     "llms.base": ("BaseLLM",),
+    "llms.config_values": ("get_provider_config", "get_settings"),
     "llms.convenience": (
         "acomplete",
+        "aembed",
         "astream",
         "complete",
+        "embed",
         "generate",
         "generate_stream",
         "get_provider",
         "stream",
     ),
+    "llms.embeddings": ("Embeddings",),
+    "llms.factory": ("ProviderFactory",),
     "llms.llm_registry": ("ProviderRegistry", "discover_providers", "get_llm_provider", "reset_provider_cache"),
+    "llms.offline": ("OfflineProvider",),
     "llms.provider_factory": ("create_provider", "discover_provider_classes", "load_provider_config"),
     "llms.provider_manager": ("ProviderManager",),
     "llms.retry": ("RetryPolicy",),
@@ -135,6 +151,7 @@ __all__ = [
     "ContextLengthError",
     "Cost",
     "Document",
+    "Embeddings",
     "HTTPProvider",
     "LLMTester",
     "LLMTesterError",
@@ -143,12 +160,14 @@ __all__ = [
     "MissingKeyError",
     "ModelConfig",
     "ModelEntry",
+    "OfflineProvider",
     "OpenAICompatible",
     "Outcome",
     "OverloadedError",
     "ProviderConfig",
     "ProviderConnectionError",
     "ProviderError",
+    "ProviderFactory",
     "ProviderLoadError",
     "ProviderManager",
     "ProviderRegistry",
@@ -164,6 +183,7 @@ __all__ = [
     "Score",
     "Stream",
     "StreamAbandoned",
+    "SubstitutionWarning",
     "TLSConfig",
     "Task",
     "TaskError",
@@ -173,18 +193,23 @@ __all__ = [
     "Workspace",
     "__version__",
     "acomplete",
+    "aembed",
     "astream",
     "complete",
     "create_provider",
     "discover_provider_classes",
     "discover_providers",
+    "embed",
     "error_for_status",
     "generate",
     "generate_stream",
     "get_llm_provider",
     "get_provider",
+    "get_provider_config",
+    "get_settings",
     "load_provider_config",
     "reset_provider_cache",
+    "retry_with_exponential_backoff",
     "stream",
 ]
 

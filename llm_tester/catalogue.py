@@ -16,6 +16,7 @@ from llm_tester.records import Carrier, Message
 
 Rate = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False, decimal_places=6)]
 Positive = Annotated[int, Field(gt=0)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 TokenClass = Literal[
     "input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output"
@@ -217,7 +218,7 @@ class ProviderConfig(Document):
 
     schema_: str | None = Field(default=None, alias="$schema")
     """The JSON Schema of this file, for editors."""
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(min_length=1, pattern=NAME_PATTERN)
     """The provider's name, the part before the colon in provider:model."""
     description: str = ""
     """What this provider is, in a line."""

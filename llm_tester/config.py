@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from llm_tester.catalogue import ProviderOverride, TLSSettings
 from llm_tester.documents import Document, read_json, read_text, validate
+from llm_tester.environment import truth, with_aliases
 from llm_tester.errors import ConfigurationError
 
 CONFIG_NAME = "config.json"
@@ -101,6 +102,8 @@ class Workspace:
     root: Path | None
     settings: Settings = field(default_factory=Settings)
     environment: Mapping[str, str] = field(default_factory=dict)
+    from_dotenv: frozenset[str] = frozenset()
+    """The variables whose value is that of the .env beside config.json."""
 
     @classmethod
     def open(cls, root: Path, environment: Mapping[str, str] | None = None) -> Workspace:
@@ -113,7 +116,10 @@ class Workspace:
                 file=str(file),
             )
         data = read_json(file)
-        return cls(root.resolve(), validate(Settings, data, file=str(file)), _with_dotenv(root, environment))
+        real = with_aliases(os.environ if environment is None else environment)
+        said = _dotenv(root)
+        settings = validate(Settings, data, file=str(file))
+        return cls(root.resolve(), settings, said | real, frozenset(said) - frozenset(real))
 
     @classmethod
     def find(cls, start: Path, environment: Mapping[str, str], named: str | None = None) -> Workspace:
@@ -121,6 +127,7 @@ class Workspace:
 
         Where there is none the result has no root.
         """
+        environment = with_aliases(environment)
         chosen = named or environment.get("LLM_TESTER_WORKSPACE")
         if chosen:
             return cls.open(Path(chosen), environment)
@@ -128,7 +135,7 @@ class Workspace:
         for folder in (here, *here.parents):
             if _is_workspace(folder):
                 return cls.open(folder, environment)
-        return cls(None, Settings(), dict(environment))
+        return cls(None, Settings(), environment)
 
     def require_root(self) -> Path:
         """The folder; raises ConfigurationError outside a workspace."""
@@ -170,12 +177,8 @@ class Workspace:
 
 
 def _tls_of(environment: Mapping[str, str]) -> TLSSettings:
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    said = environment.get("TLS_VERIFY", "").strip().lower()
-    if said and said not in words:
-        raise ConfigurationError(f'TLS_VERIFY is "{said}": expected true or false', hint="Correct or unset it.")
     files = {name: environment.get(f"TLS_{name.upper()}") or None for name in ("cert_file", "key_file", "ca_file")}
-    return TLSSettings(verify=words.get(said), **files)
+    return TLSSettings(verify=truth(environment, "TLS_VERIFY"), **files)
 
 
 def _is_workspace(folder: Path) -> bool:
@@ -189,13 +192,12 @@ def _is_workspace(folder: Path) -> bool:
     return not text.strip("{} \r\n\t") or any(f'"{key}"' in text for key in ("providers", "run"))
 
 
-def _with_dotenv(root: Path, environment: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment, over what the .env beside config.json says."""
-    real = dict(os.environ if environment is None else environment)
+def _dotenv(root: Path) -> dict[str, str]:
+    """What the .env beside config.json says."""
     file = root / ".env"
     if not file.is_file():
-        return real
+        return {}
     from dotenv import dotenv_values
 
     said = dotenv_values(stream=io.StringIO(read_text(file)))
-    return {key: value for key, value in said.items() if value is not None} | real
+    return with_aliases({key: value for key, value in said.items() if value is not None})

@@ -63,8 +63,9 @@ class ProviderError(LLMTesterError):
     """A call that a provider did not answer well.
 
     `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try. `text` is
-    what of an answer came before it broke off, `usage` the records.UsageData that came with it; `should_retry` is what
-    the provider itself said about trying again, None where it said nothing.
+    what of an answer came before it broke off, `usage` the records.UsageData that came with it, and `raw` the beginning
+    of what was sent in place of an answer. `should_retry` is what the provider itself said about trying again, None
+    where it said nothing.
     """
 
     retryable: ClassVar[bool] = False
@@ -81,6 +82,7 @@ class ProviderError(LLMTesterError):
         attempts: tuple[Any, ...] = (),
         text: str = "",
         usage: Any = None,
+        raw: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.provider = provider
@@ -90,6 +92,7 @@ class ProviderError(LLMTesterError):
         self.attempts = attempts
         self.text = text
         self.usage = usage
+        self.raw = raw
         self.should_retry: bool | None = None
 
 
@@ -167,6 +170,10 @@ class TaskError(LLMTesterError):
 
 class LedgerError(LLMTesterError):
     """The record of runs cannot be read or written, or not used like this."""
+
+
+class SubstitutionWarning(UserWarning):
+    """Somebody else answers than a call could expect."""
 
 
 def error_for_status(status: int, message: str, **details: Any) -> ProviderError:

@@ -23,7 +23,8 @@ from llm_tester.records import Request, Response
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     for name in list(os.environ):
-        if name.startswith(("LLM_TESTER_", "DEVSYNTH_")) or name.endswith("_API_KEY"):
+        ours = name.startswith(("LLM_TESTER_", "DEVSYNTH_", "LM_STUDIO_", "LMSTUDIO_", "OPENAI_", "ANTHROPIC_", "TLS_"))
+        if ours or name.endswith(("_API_KEY", "_BASE_URL", "_MODEL")):
             monkeypatch.delenv(name)
     yield
     reset_provider_cache()

@@ -36,7 +36,7 @@ def ask(
 ) -> None:
     """Ask one model one question; prints the answer as it comes, then tokens, cost and time."""
     registry = ProviderRegistry(workspace(named))
-    request = _request(registry, model, prompt, system, dict(_parameter(text) for text in parameter or ()))
+    request = _request(registry, model, prompt, system, dict(parameter_of(text) for text in parameter or ()))
     manager = ProviderManager(registry=registry)
     try:
         response = manager.respond(request) if as_json else _streamed(manager, request)
@@ -66,8 +66,8 @@ def _request(registry: ProviderRegistry, model: str, prompt: str, system: str, p
     return replace(request, messages=chat(text, system), parameters=parameters)
 
 
-def _parameter(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, the value as JSON where it is JSON, else as text."""
+def parameter_of(text: str) -> tuple[str, Any]:
+    """The name and the value of NAME=VALUE, the value as JSON where it is JSON, else as text."""
     name, given, value = text.partition("=")
     if not name or not given:
         raise ConfigurationError(f'--param "{text}": expected NAME=VALUE', hint="For example -p temperature=0.2.")

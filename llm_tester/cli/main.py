@@ -39,8 +39,10 @@ COMMANDS = {
     "runs": Entry("runs", "List runs."),
     "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),
     "ask": Entry("ask", "Ask one model one question; the answer as it comes, with tokens and cost."),
+    "embed": Entry("embed", "Turn texts into vectors, with tokens and cost."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
+    "config": Entry("config", "Show every setting and where its value comes from."),
 }
 
 

@@ -15,29 +15,29 @@ from llm_tester.documents import Document
 from llm_tester.errors import (
     BadResponseError,
     ConfigurationError,
-    LLMTesterError,
     MissingKeyError,
-    ProviderConnectionError,
     ProviderError,
-    ProviderTimeoutError,
     UnknownModelError,
-    error_for_status,
     suggestion,
 )
+from llm_tester.llms.embeddings import Embedding
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
+from llm_tester.llms.failures import failure_of
 from llm_tester.llms.flow import Call, Flow, Session, Transport, adrive, drive
+from llm_tester.llms.metering import Metering
 from llm_tester.llms.price_sources import resolve_rates
 from llm_tester.llms.redaction import redacted
+from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream, emitted_whole
 from llm_tester.llms.usage import read_usage
-from llm_tester.records import Carrier, Message, Request, Response, UsageData, chat
+from llm_tester.records import Carrier, Message, Request, Response, TLSConfig, UsageData, chat
 
 TEMPERATURE = 0.7
 MAX_TOKENS = 2000
 GENERATED_TOKENS = 1000
 
 
-class BaseLLM(ABC):
+class BaseLLM(Embedding, Metering, ABC):
     """A provider. A subclass needs `_call_llm_api` and nothing else; it may be `async def`.
 
     `blocking` says whether that method may wait (it then runs on a thread of its own), `applies` names the parameters
@@ -51,7 +51,16 @@ class BaseLLM(ABC):
     options_type: ClassVar[type[Document] | None] = None
     model_options_type: ClassVar[type[Document] | None] = None
 
-    def __init__(self, config: ProviderConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: ProviderConfig | None = None,
+        *,
+        tls_config: TLSConfig | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """`tls_config` wins over the `tls` of `config`; `retry` is how this instance's own calls are tried again."""
+        self.tls_config = tls_config
+        self.retry = retry
         self.config = config or ProviderConfig(name=type(self).__name__.strip("_").lower(), open_catalogue=True)
         self._entries: dict[str, ModelEntry] = {entry.name: entry for entry in self.config.llm_models}
         self.environment: Mapping[str, str] = os.environ
@@ -302,15 +311,14 @@ class BaseLLM(ABC):
 
     def _policy(self, model: str, *, streamed: bool = False) -> CallPolicy:
         rates = resolve_rates(self.config, self.model_entry(model))
-        return CallPolicy(cost=lambda usage: cost_of(usage, rates), streamed=streamed)
+        retry = self.retry or RetryPolicy()
+        return CallPolicy(retry, cost=lambda usage: cost_of(usage, rates), streamed=streamed)
 
 
 def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:
     """What provider code returned or raised, as a delivery or one of our failures."""
-    if isinstance(outcome, LLMTesterError) and not isinstance(outcome, ProviderError):
-        raise outcome
     if isinstance(outcome, BaseException):
-        return _failure(outcome, class_name)
+        return failure_of(outcome, class_name)
     if not (isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[0], str)):
         return BadResponseError(
             f"{class_name}._call_llm_api returned {type(outcome).__name__}, not (text, usage)", reason="bad_return"
@@ -320,30 +328,3 @@ def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:
     except BadResponseError as error:
         return error
     return Delivery(outcome[0], usage)
-
-
-def _failure(error: BaseException, class_name: str) -> ProviderError:
-    """Client libraries differ: an HTTP status on the exception says most, its type the rest."""
-    if isinstance(error, ProviderError):
-        return error
-    message = f"{class_name}: {type(error).__name__}: {error}"
-    status = _status_of(error)
-    if status is not None:
-        return error_for_status(status, message)
-    # The timeouts of requests, httpx and the SDKs have their name in common, and no base class.
-    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
-    if "Timeout" in kinds:
-        return ProviderTimeoutError(message)
-    if "ConnectionError" in kinds or "ConnectError" in kinds:
-        return ProviderConnectionError(message)
-    return ProviderError(message)
-
-
-def _status_of(error: BaseException) -> int | None:
-    """SDKs and aiohttp put the status on the exception, requests and httpx on its response."""
-    for holder in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status"):
-            status = getattr(holder, name, None)
-            if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
-                return status
-    return None

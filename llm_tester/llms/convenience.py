@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from typing import Any
 
-from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import GENERATED_TOKENS, MAX_TOKENS, TEMPERATURE, BaseLLM
-from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
+from llm_tester.llms.choosing import chosen_provider
+from llm_tester.llms.llm_registry import default_registry
+from llm_tester.llms.provider_variables import convenient_model
 from llm_tester.llms.streams import AsyncStream, Stream
-
-SAFE_DEFAULT = "stub"
-PREFERRED = ("openai", "anthropic")
 
 
 def get_provider(provider_type: str | None = None, fallback: bool = True) -> BaseLLM:
     """The provider of that name, which must have its key; without a name the one of LLM_TESTER_PROVIDER, else the
     first that has a key, else, where `fallback` allows it, with a warning one that makes its answers up here."""
-    registry = default_registry()
-    chosen = provider_type or registry.workspace.environment.get("LLM_TESTER_PROVIDER")
-    if chosen:
-        provider = registry.get(chosen.lower())
-        provider.prepare(provider.get_default_model() or "")
-        return provider
-    for name in _with_key(registry):
-        return registry.get(name)
-    if not fallback:
-        raise ConfigurationError(
-            "no provider's key is set", hint="Set one, such as OPENAI_API_KEY, or name a provider."
-        )
-    warnings.warn(
-        f"no provider's key is set, so `{SAFE_DEFAULT}` answers, which makes its answers up", UserWarning, stacklevel=3
-    )
-    return registry.get(SAFE_DEFAULT)
-
-
-def _with_key(registry: ProviderRegistry) -> list[str]:
-    """Usable providers whose key is in the environment, the preferred ones first."""
-    found = [
-        name
-        for name, provider in registry.discovered().items()
-        if provider.enabled and provider.config and registry.workspace.environment.get(provider.config.env_key or "")
-    ]
-    return sorted(found, key=lambda name: (PREFERRED.index(name) if name in PREFERRED else len(PREFERRED), name))
+    return chosen_provider(default_registry(), provider_type, fallback=fallback)
 
 
 def _model(provider: BaseLLM, parameters: dict[str, Any]) -> dict[str, Any]:
     """The model that OPENAI_MODEL and its like choose, where the call names none."""
-    chosen = provider.environment.get(f"{provider.name.upper().replace('-', '_')}_MODEL")
+    chosen = convenient_model(provider.name, provider.environment, provider.get_default_model())
     return {"model": chosen, **parameters} if chosen else parameters
+
+
+def embed(
+    text: str | Sequence[str],
+    model: str | None = None,
+    provider_type: str | None = None,
+    fallback: bool = True,
+    **parameters: Any,
+) -> list[list[float]]:
+    """A vector for each text, in their order, of the provider that is named, else of the first one that has a key and
+    makes embeddings."""
+    provider = chosen_provider(default_registry(), provider_type, fallback=fallback, embeds=True)
+    return provider.embed(text, model, **parameters)
+
+
+async def aembed(
+    text: str | Sequence[str],
+    model: str | None = None,
+    provider_type: str | None = None,
+    fallback: bool = True,
+    **parameters: Any,
+) -> list[list[float]]:
+    """As `embed`, on the event loop."""
+    provider = chosen_provider(default_registry(), provider_type, fallback=fallback, embeds=True)
+    return await provider.aembed(text, model, **parameters)
 
 
 def complete(

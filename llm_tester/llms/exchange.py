@@ -174,6 +174,7 @@ def _without_key(outcome: Delivery | ProviderError, provider: Provider) -> Deliv
     outcome.message = provider.redact(outcome.message)
     outcome.args = (outcome.message,)
     outcome.hint, outcome.text = provider.redact(outcome.hint), provider.redact(outcome.text)
+    outcome.raw = provider.redact(outcome.raw)
     return outcome
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from llm_tester.config import Workspace
+from llm_tester.errors import LLMTesterError
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.provider_factory import DiscoveredProvider, discover, find, instantiate
 
@@ -21,6 +23,7 @@ class ProviderRegistry:
         self._only = only
         self._found: dict[str, DiscoveredProvider] | None = None
         self._instances: dict[str, BaseLLM] = {}
+        self._failed: dict[str, LLMTesterError] = {}
         self._lock = threading.RLock()
 
     @property
@@ -31,20 +34,33 @@ class ProviderRegistry:
         return self._workspace
 
     def discovered(self) -> dict[str, DiscoveredProvider]:
-        """Every provider by name, broken ones included."""
+        """Every provider by name, broken ones included, and those whose code could not be used when it was needed."""
         with self._lock:
-            if self._found is None:
-                found = discover(self.workspace)
-                for name in self._only or ():
-                    find(name, found)
-                self._found = {name: found[name] for name in self._only} if self._only is not None else found
-            return self._found
+            found = self._discover()
+            if not self._failed:
+                return found
+            return found | {name: replace(found[name], problem=error) for name, error in self._failed.items()}
+
+    def _discover(self) -> dict[str, DiscoveredProvider]:
+        if self._found is None:
+            found = discover(self.workspace)
+            for name in self._only or ():
+                find(name, found)
+            self._found = {name: found[name] for name in self._only} if self._only is not None else found
+        return self._found
 
     def get(self, name: str) -> BaseLLM:
-        """The instance of that provider, made when needed."""
+        """The instance of that provider, made when needed; one that cannot be made is listed as broken until it can."""
         with self._lock:
             if name not in self._instances:
-                self._instances[name] = instantiate(find(name, self.discovered()), self.workspace)
+                provider = find(name, self._discover())
+                try:
+                    self._instances[name] = instantiate(provider, self.workspace)
+                except LLMTesterError as problem:
+                    if provider.enabled:
+                        self._failed[name] = problem
+                    raise
+                self._failed.pop(name, None)
             return self._instances[name]
 
     def add(self, provider: BaseLLM) -> None:
@@ -56,6 +72,7 @@ class ProviderRegistry:
         """Forget instances and discoveries."""
         with self._lock:
             self._found = None
+            self._failed.clear()
             self._instances.clear()
 
 
@@ -74,7 +91,7 @@ def get_llm_provider(provider_name: str) -> BaseLLM:
 
 def discover_providers() -> list[str]:
     """The names of all usable providers."""
-    return [name for name, provider in _DEFAULT.discovered().items() if provider.config and provider.enabled]
+    return [name for name, provider in _DEFAULT.discovered().items() if provider.problem is None and provider.enabled]
 
 
 def reset_provider_cache() -> None:

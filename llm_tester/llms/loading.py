@@ -5,11 +5,88 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder, all_suffixes
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from llm_tester.errors import ProviderLoadError
+
+SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a module stands, found without importing anything.
+
+    `file` is None for a package, `folder` is the package or the folder of the file, `top` that of its top package (None
+    for a lone file). `executed` are the files that an import of it runs; `search` is the folder it was looked for in,
+    None for an installed one.
+    """
+
+    folder: Path
+    file: Path | None = None
+    top: Path | None = None
+    executed: tuple[Path, ...] = ()
+    search: Path | None = None
+
+
+def locate(name: str, search: Path | None = None) -> Place:
+    """Where a module is: its top name, in `search` or else among what is installed, and the path below that.
+
+    Raises ProviderLoadError for a name that cannot be one, and for a module that is not there.
+    """
+    top, *parts = name.split(".")
+    if not all(part.isidentifier() for part in (top, *parts)):
+        raise ProviderLoadError(f'"{name}" is not the name of a module', hint="A module is named as package.module.")
+    if search is not None:
+        place = _place(PathFinder.find_spec(top, [str(search)]), parts, search)
+        if place is not None:
+            return place
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError) as error:
+        raise ProviderLoadError(f"the module {top} cannot be found: {error}") from None
+    if spec is None:
+        raise ProviderLoadError(f"there is no module {name}", hint=f"pip install {top}")
+    place = _place(spec, parts)
+    if place is None:
+        raise ProviderLoadError(f"there is no module {name}: {spec.origin or top} has none of that name")
+    return place
+
+
+def _place(spec: ModuleSpec | None, parts: Sequence[str], search: Path | None = None) -> Place | None:
+    if spec is None:
+        return None
+    for location in spec.submodule_search_locations or ():
+        place = _below(Path(location), parts, search)
+        if place is not None:
+            return place
+    if spec.submodule_search_locations or parts or not spec.has_location:
+        return None
+    file = Path(spec.origin or "")
+    return Place(file.parent, file, executed=(file,), search=search)
+
+
+def _below(top: Path, parts: Sequence[str], search: Path | None) -> Place | None:
+    folder, executed = top, _initial(top)
+    for number, part in enumerate(parts, 1):
+        inner = folder / part
+        file = next((path for suffix in all_suffixes() if (path := folder / f"{part}{suffix}").is_file()), None)
+        if file is not None and not _initial(inner):
+            return Place(folder, file, top, (*executed, file), search) if number == len(parts) else None
+        if not inner.is_dir():
+            return None
+        folder, executed = inner, (*executed, *_initial(inner))
+    return Place(folder, None, top, executed, search)
+
+
+def _initial(folder: Path) -> tuple[Path, ...]:
+    file = folder / "__init__.py"
+    return (file,) if file.is_file() else ()
 
 
 def load_module(file: Path, name: str) -> ModuleType:
@@ -32,14 +109,36 @@ def load_module(file: Path, name: str) -> ModuleType:
     return module
 
 
-def import_module(name: str) -> ModuleType:
-    """An installed module; raises ProviderLoadError, whatever its code does."""
+def import_module(name: str, *, file: Path | None = None, search: Path | None = None) -> ModuleType:
+    """The module of that name, which is in `file`; raises ProviderLoadError, whatever its code does.
+
+    The folder where it was searched comes first while it is imported, and stands last in sys.path from then on.
+    """
+    if search is not None:
+        _check_not_another(name, search, str(file or name))
+        sys.path.insert(0, str(search))
     try:
         return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _import_failure(name, error) from error
+        raise _import_failure(str(file or name), error, own=name if file else "") from error
+    finally:
+        if search is not None:
+            sys.path.remove(str(search))
+            sys.path += [] if str(search) in sys.path else [str(search)]
+
+
+def _check_not_another(name: str, search: Path, where: str) -> None:
+    """Two modules of one name cannot be loaded at once: the second one would silently be the first."""
+    top = name.partition(".")[0]
+    loaded = sys.modules.get(top)
+    locations = [*getattr(loaded, "__path__", ()), getattr(loaded, "__file__", None) or ""]
+    if loaded is not None and not Path(locations[0]).is_relative_to(search):
+        raise ProviderLoadError(
+            f"{where}: another module {top} is loaded already, from {locations[0]}",
+            hint='Rename it, or name the file as "path" in place of "module".',
+        )
 
 
 def subclass_in(module: ModuleType, base: type[Any], *, where: str) -> type[Any]:
@@ -58,10 +157,18 @@ def subclass_in(module: ModuleType, base: type[Any], *, where: str) -> type[Any]
     raise ProviderLoadError(f"{where}: {problem}", hint=f"Define exactly one subclass of {base.__name__} in it.")
 
 
+def subclass_named(module: ModuleType, name: str, base: type[Any], *, where: str) -> type[Any]:
+    """The subclass of `base` that the module knows under that name."""
+    found = attribute_of(module, name, where=where)
+    if isinstance(found, type) and issubclass(found, base):
+        return found
+    raise ProviderLoadError(f"{where}: {name} is no subclass of {base.__name__}", hint=f"Derive it: {base.__name__}.")
+
+
 def attribute_of(module: ModuleType, name: str, *, where: str) -> Any:
     """`module.name`; raises ProviderLoadError that names the file."""
     try:
-        return getattr(module, name)
+        return attrgetter(name)(module)
     except AttributeError:
         raise ProviderLoadError(f"{where}: defines no {name}") from None
 
@@ -80,4 +187,5 @@ def _import_failure(where: str, error: BaseException, own: str = "") -> Provider
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
         hint = "" if top in (own.partition(".")[0], "llm_tester") else f"pip install {top}"
-    return ProviderLoadError(f"{where}: cannot be imported: {type(error).__name__}: {error}", hint=hint)
+    said = " ".join(str(error).split())[:SHOWN]
+    return ProviderLoadError(f"{where}: cannot be imported: {type(error).__name__}: {said}", hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,35 @@ from typing import Any
 from llm_tester.catalogue import ModelEntry, ProviderConfig, ProviderOverride, TLSSettings, merge
 from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.documents import Document, read_json, validate
+from llm_tester.environment import DISABLED, is_on
 from llm_tester.errors import ConfigurationError, LLMTesterError, ProviderLoadError, UnknownProviderError, suggestion
 from llm_tester.llms.apis.anthropic import AnthropicMessages
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.loading import load_module, subclass_in
+from llm_tester.llms.loading import import_module, load_module, subclass_in, subclass_named
+from llm_tester.llms.provider_sources import (
+    BUILT_IN,
+    EXTERNAL_NAME,
+    PROVIDER_FILE,
+    WORKSPACE,
+    Code,
+    ProviderSource,
+    provider_sources,
+)
+from llm_tester.llms.provider_variables import with_environment
+from llm_tester.llms.retry import RetryPolicy
 
 PACKAGE = Path(__file__).resolve().parent.parent
-PROVIDER_FILE = "provider.py"
 APIS: dict[str, type[BaseLLM]] = {"anthropic": AnthropicMessages, "openai": OpenAICompatible, "replay": ReplayLLM}
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredProvider:
-    """A provider folder: where it was found, and its configuration as this workspace sees it, or why it is broken."""
+    """A provider: where it was found, and its configuration as this workspace sees it, or why it is broken.
+
+    `shadows` are the folders of others of its name that it won over.
+    """
 
     name: str
     folder: Path
@@ -34,6 +48,8 @@ class DiscoveredProvider:
     problem: LLMTesterError | None = None
     enabled: bool = True
     shadows: tuple[Path, ...] = ()
+    code: Code | None = None
+    config_file: Path | None = None
 
 
 def builtin_folder(name: str) -> Path:
@@ -44,16 +60,38 @@ def builtin_folder(name: str) -> Path:
 
 def load_provider_config(folder: Path) -> ProviderConfig:
     """A folder's config.json, checked; the paths in it are absolute afterwards and lie inside the folder."""
-    file = folder / CONFIG_NAME
-    config = validate(ProviderConfig, read_json(file), file=str(file))
-    if config.name != folder.name:
+    return _load(folder / CONFIG_NAME, folder.name, "folder", has_code=(folder / PROVIDER_FILE).is_file())
+
+
+def read_source(source: ProviderSource) -> ProviderConfig:
+    """What a source's config.json says, checked; an open catalogue without prices where a class has none."""
+    if source.problem is not None:
+        raise source.problem
+    if source.config is None:
+        return validate(ProviderConfig, {"name": source.name, "open_catalogue": True}, file=str(source.folder))
+    own_folder = source.origin in (WORKSPACE, BUILT_IN)
+    name = None if source.renames else source.name
+    config = _load(source.config, name, "folder" if own_folder else "entry point", has_code=source.code is not None)
+    config = config.model_copy(update={"tls": _own_tls(config, source.config.parent)})
+    return config.model_copy(update={"name": source.name}) if source.renames else config
+
+
+def _load(file: Path, name: str | None, named_by: str, *, has_code: bool) -> ProviderConfig:
+    if has_code and not file.is_file():
         raise ConfigurationError(
-            f'{file}: name: "{config.name}" is not the folder\'s name "{folder.name}"',
+            f"{file}: there is no such file",
+            hint=f'Beside provider.py it says at least {{"name": "{name}", "open_catalogue": true}}.',
+            file=str(file),
+        )
+    config = validate(ProviderConfig, read_json(file), file=str(file))
+    if name is not None and config.name != name:
+        raise ConfigurationError(
+            f'{file}: name: "{config.name}" is not the {named_by}\'s name "{name}"',
             hint="Give both the same name.",
             file=str(file),
             path="name",
         )
-    if config.api is None and not (folder / PROVIDER_FILE).is_file():
+    if config.api is None and not has_code:
         raise ConfigurationError(
             f'{file}: neither "api" names a built-in class nor is there a provider.py beside it',
             hint=f"Built-in: {', '.join(sorted(APIS))}.",
@@ -67,7 +105,7 @@ def load_provider_config(folder: Path) -> ProviderConfig:
             file=str(file),
             path="api",
         )
-    models = tuple(_inside(entry, folder, file) for entry in config.llm_models)
+    models = tuple(_inside(entry, file.parent, file) for entry in config.llm_models)
     return config.model_copy(update={"llm_models": models})
 
 
@@ -88,22 +126,21 @@ def _inside(entry: ModelEntry, folder: Path, file: Path) -> ModelEntry:
 
 
 def discover(workspace: Workspace) -> dict[str, DiscoveredProvider]:
-    """Every provider by name, in the order of precedence: the workspace's own folders, then the built-in ones.
+    """Every provider by name: the workspace's folders win, then external_providers.json, installed packages, built in.
 
     JSON is read and no code imported. A name that is found again elsewhere is noted at the winner.
     """
     found: dict[str, DiscoveredProvider] = {}
-    seen: set[Path] = set()
-    for source, folder in _folders(workspace):
-        resolved = folder.resolve()
-        if resolved in seen:
+    seen: set[tuple[str, Path]] = set()
+    for source in provider_sources(workspace, builtin_folder("providers")):
+        place = (source.name, source.folder.resolve())
+        if place in seen:
             continue
-        winner = found.get(folder.name)
-        provider = replace(winner, shadows=(*winner.shadows, folder)) if winner else _read(folder, source, workspace)
-        if winner is not None or provider.problem is None:
-            # A broken way to a folder, a link of another name for one, leaves it to be found by the right way.
-            seen.add(resolved)
-        found[folder.name] = provider
+        seen.add(place)
+        winner = found.get(source.name)
+        found[source.name] = (
+            replace(winner, shadows=(*winner.shadows, source.folder)) if winner else discovered(source, workspace)
+        )
     for name in sorted(set(workspace.settings.providers) - set(found)):
         found[name] = _missing(name, found, workspace)
     return found
@@ -120,28 +157,25 @@ def _missing(name: str, found: Iterable[str], workspace: Workspace) -> Discovere
     return DiscoveredProvider(name, folder, CONFIG_NAME, problem=problem)
 
 
-def _folders(workspace: Workspace) -> Iterator[tuple[str, Path]]:
-    sources = [("built in", builtin_folder("providers"))]
-    if workspace.root is not None:
-        sources.insert(0, ("workspace", workspace.root / "providers"))
-    for source, parent in sources:
-        if parent.is_dir():
-            for folder in sorted(parent.iterdir()):
-                if any((folder / name).is_file() for name in (CONFIG_NAME, PROVIDER_FILE)):
-                    yield source, folder
-
-
-def _read(folder: Path, source: str, workspace: Workspace) -> DiscoveredProvider:
-    override = workspace.settings.providers.get(folder.name)
-    enabled = override.enabled if override else True
+def discovered(source: ProviderSource, workspace: Workspace) -> DiscoveredProvider:
+    """A provider as this workspace sees it; what is wrong with it is its `problem`."""
+    override = workspace.settings.providers.get(source.name)
+    provider = DiscoveredProvider(
+        source.name,
+        source.folder,
+        source.origin,
+        enabled=override.enabled if override else True,
+        code=source.code,
+        config_file=source.config,
+    )
     try:
-        config = load_provider_config(folder)
-        config = config.model_copy(update={"tls": _own_tls(config, folder)})
+        config = read_source(source)
         if override is not None:
             config = merge(config, _rooted(override, workspace))
+        config = with_environment(config, workspace.environment)
     except LLMTesterError as problem:
-        return DiscoveredProvider(folder.name, folder, source, problem=problem, enabled=enabled)
-    return DiscoveredProvider(folder.name, folder, source, config, enabled=enabled)
+        return replace(provider, problem=problem)
+    return replace(provider, config=config)
 
 
 def _rooted(override: ProviderOverride, workspace: Workspace) -> ProviderOverride:
@@ -172,19 +206,22 @@ def _own_tls(config: ProviderConfig, folder: Path) -> TLSSettings | None:
 
 
 def provider_class(provider: DiscoveredProvider) -> type[BaseLLM]:
-    """The class that serves a folder: its provider.py's, else the one that `api` names."""
-    config = _usable(provider)
-    file = provider.folder / PROVIDER_FILE
-    if file.is_file():
-        if not file.resolve().is_relative_to(provider.folder.resolve()):
-            raise ProviderLoadError(f"{file}: is a link to outside the provider's folder", hint="Copy the file.")
-        module = load_module(file, f"llm_tester_providers.{provider.name}")
-        return subclass_in(module, BaseLLM, where=str(file))
-    return APIS[config.api or ""]
+    """The class that serves a provider: that of its own code, else the one that `api` names."""
+    config, code = _usable(provider), provider.code
+    if code is None or (code.optional and config.api):
+        return APIS[config.api or ""]
+    where = str(code.file)
+    if code.module:
+        module = import_module(code.module, file=code.file, search=code.search)
+    else:
+        module = load_module(code.file, f"llm_tester_providers.{provider.name}")
+    if code.class_name:
+        return subclass_named(module, code.class_name, BaseLLM, where=where)
+    return subclass_in(module, BaseLLM, where=where)
 
 
 def _usable(provider: DiscoveredProvider) -> ProviderConfig:
-    if provider.config is None:
+    if provider.problem is not None or provider.config is None:
         raise provider.problem or ProviderLoadError(f"{provider.folder}: cannot be used")
     if not provider.enabled:
         raise ConfigurationError(
@@ -198,8 +235,9 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
     """An instance for a discovered folder; raises ConfigurationError or ProviderLoadError that says what is wrong."""
     chosen = provider_class(provider)
     config = _usable(provider)
+    _allowed(config, chosen, workspace)
     config = config.model_copy(update={"tls": workspace.tls(config.tls)})
-    file = str(provider.folder / CONFIG_NAME)
+    file = str(provider.config_file or provider.folder)
     _check_transport(chosen, provider, workspace)
     _check_options(chosen, chosen.options_type, config.options, file, "options")
     for entry in config.llm_models:
@@ -218,13 +256,22 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
             hint="Call super().__init__(config) in it.",
         )
     instance.environment = workspace.environment or instance.environment
+    instance.retry = instance.retry or RetryPolicy(**workspace.settings.retry.model_dump())
     return instance
+
+
+def _allowed(config: ProviderConfig, chosen: type[BaseLLM], workspace: Workspace) -> None:
+    if is_on(workspace.environment, DISABLED) and not (config.simulated or chosen.simulated):
+        raise ConfigurationError(
+            f'the provider "{config.name}" is forbidden by {DISABLED}, as all that are not simulated',
+            hint="Unset it, or use stub, null or mock.",
+        )
 
 
 def _check_transport(chosen: type[BaseLLM], provider: DiscoveredProvider, workspace: Workspace) -> None:
     if _usable(provider).transport == "http" or chosen.takes_sdk():
         return
-    file, path = provider.folder / CONFIG_NAME, "transport"
+    file, path = provider.config_file or provider.folder, "transport"
     override = workspace.settings.providers.get(provider.name)
     if override is not None and override.transport is not None:
         file, path = (workspace.root or Path.cwd()) / CONFIG_NAME, f"providers.{provider.name}.transport"
@@ -248,7 +295,9 @@ def find(name: str, providers: dict[str, DiscoveredProvider]) -> DiscoveredProvi
     """The discovered provider of that name; raises UnknownProviderError with near names."""
     provider = providers.get(name)
     if provider is None:
-        raise UnknownProviderError(f'there is no provider "{name}"', hint=suggestion(name, providers))
+        unread = providers.get(EXTERNAL_NAME)
+        hint = f"It may be in {unread.problem}." if unread else suggestion(name, providers)
+        raise UnknownProviderError(f'there is no provider "{name}"', hint=hint)
     return provider
 
 

@@ -115,7 +115,7 @@ class SDKTransport(HTTPTransport):
         proxy = self._proxy(wire.url)
         with self._lock:
             if proxy not in self._clients:
-                self._clients[proxy] = client = vendor.client(**self._settings(wire, proxy, vendor, asynchronous=False))
+                self._clients[proxy] = client = vendor.client(**self._settings(wire, proxy, asynchronous=False))
                 weakref.finalize(self, client.close)
             return self._clients[proxy]
 
@@ -154,7 +154,7 @@ class SDKTransport(HTTPTransport):
         proxy = self._proxy(wire.url)
         clients = self._of_loops.setdefault(asyncio.get_running_loop(), {})
         if proxy not in clients:
-            client = vendor.async_client(**self._settings(wire, proxy, vendor, asynchronous=True))
+            client = vendor.async_client(**self._settings(wire, proxy, asynchronous=True))
             clients[proxy] = _LoopClient(client, closed_with_its_loop(client))
             await anext(clients[proxy].keeper)
         return clients[proxy].client
@@ -180,7 +180,7 @@ class SDKTransport(HTTPTransport):
 
     # --- both
 
-    def _settings(self, wire: WireRequest, proxy: str | None, vendor: Vendor, *, asynchronous: bool) -> dict[str, Any]:
+    def _settings(self, wire: WireRequest, proxy: str | None, *, asynchronous: bool) -> dict[str, Any]:
         import httpx2
 
         redact, self._redact = self._redact, None
@@ -190,7 +190,7 @@ class SDKTransport(HTTPTransport):
         network = kind(
             verify=self._tls.context(),
             proxy=proxy,
-            # With trust_env a login from ~/.netrc would replace the key.
+            # The proxy is chosen as over plain HTTP, and the certificates are.
             trust_env=False,
             follow_redirects=False,
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=self._connections),
@@ -209,15 +209,14 @@ class SDKTransport(HTTPTransport):
         import httpx2
 
         wire: WireRequest = effect.request
-        added = {**client.auth_headers, **client.default_headers}
-        left_out = {name: vendor.omit for name in added if not name.lower().startswith(_KEPT)}
+        added = {*client.auth_headers, *client.default_headers}
         ours = {name.lower() for name in wire.headers}
-        headers = {name: omit for name, omit in left_out.items() if name.lower() not in ours}
+        left_out = {name for name in added if name.lower() not in ours and not name.lower().startswith(_KEPT)}
         return {
             "cast_to": httpx2.Response,
             "content": wire.body,
             "options": {
-                "headers": {**headers, **wire.headers, "Accept-Encoding": "identity"},
+                "headers": {**dict.fromkeys(left_out, vendor.omit), **wire.headers, "Accept-Encoding": "identity"},
                 "timeout": httpx2.Timeout(effect.timeout, connect=min(self._connect_timeout, effect.timeout)),
             },
             "stream": True,

@@ -8,10 +8,11 @@ import re
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
@@ -30,13 +31,17 @@ from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
 from llm_tester.llms.redaction import AddressFilter
+from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.retry_after import retry_after
 from llm_tester.llms.sdk_transport import SDK, SDKTransport
 from llm_tester.llms.streams import StreamParser, streamed
 from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
 from llm_tester.records import Request, TLSConfig, UsageData, chat
 
+D = TypeVar("D", bound=Delivery)
 RAW_SHOWN = 500
+RAW_KEPT = 16_000
+DEEPEST = 100
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "billing_not_active"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
@@ -54,8 +59,14 @@ class HTTPProvider(BaseLLM):
     usage_paths: ClassVar[UsagePaths]
     sdk: ClassVar[SDK | None] = None
 
-    def __init__(self, config: ProviderConfig | None = None) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        config: ProviderConfig | None = None,
+        *,
+        tls_config: TLSConfig | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        super().__init__(config, tls_config=tls_config, retry=retry)
         self.paths = self.usage_paths.with_config(self.config.usage)
         if self._key_in_address:
             # It writes each address to its log at DEBUG.
@@ -69,9 +80,10 @@ class HTTPProvider(BaseLLM):
             "max_bytes": config.max_response_bytes,
             "connections": connections,
         }
+        tls = self.tls_config or trust(config)
         if self.sdk is None:
-            return HTTPTransport(trust(config), **limits)
-        return SDKTransport(self.sdk, config.transport, trust(config), redact=self.redact, **limits)
+            return HTTPTransport(tls, **limits)
+        return SDKTransport(self.sdk, config.transport, tls, redact=self.redact, **limits)
 
     @classmethod
     def takes_sdk(cls) -> bool:
@@ -116,13 +128,20 @@ class HTTPProvider(BaseLLM):
 
     def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
         """The delivery in a reply, or the error that its status, or a 200, holds, with the usage that came with it."""
+        return self.read_as(reply, request, self.parse_response)
+
+    def read_as(self, reply: Reply, request: Request, parse: Callable[[Reply, Request], D]) -> D | ProviderError:
+        """As `read`, where something else than the answer to a chat is parsed."""
         try:
-            if reply.status != 200:
-                return self.error_of(reply)
-            return self.parse_response(reply, request)
-        except ProviderError as error:
+            if reply.status == 200:
+                return parse(reply, request)
+            error = self.error_of(reply)
+        except ProviderError as found:
+            error = found
             error.usage = error.usage or self._usage_in(reply)
-            return error
+        # Twice as much, so that no half of a key is left at the end.
+        error.raw = self.redact(reply.body[: 2 * RAW_KEPT].decode("utf-8", "replace"))[:RAW_KEPT]
+        return error
 
     def _usage_in(self, reply: Reply) -> UsageData | None:
         """What was counted for an answer that cannot be used; None where nothing can be read."""
@@ -298,15 +317,31 @@ def json_text(text: str) -> dict[str, Any]:
         bad("the answer is nested too deeply", "too_deep", text)
     except ValueError as error:
         bad(f"the answer is not valid JSON ({error})", "bad_json", text)
+    if _too_deep(body, text):
+        bad(f"the answer is nested deeper than {DEEPEST} levels", "too_deep", text)
     if not isinstance(body, dict):
         bad("the answer is not a JSON object", "bad_shape", text)
     return body
 
 
+def _too_deep(value: Any, text: str) -> bool:
+    """Whether a value that could be read might be too deep to be written again, which ends earlier in places."""
+    level = [value] if text.count("[") + text.count("{") > DEEPEST else []
+    for _ in range(DEEPEST):
+        level = [child for item in level for child in _children(item)]
+    return bool(level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
 def bad(message: str, reason: str, raw: str) -> NoReturn:
-    """Raise BadResponseError with the beginning of what came."""
+    """Raise BadResponseError with the beginning of what came in its message, and more of it in `raw`."""
     shown = raw.strip()[:RAW_SHOWN]
-    raise BadResponseError(f"{message}: {shown}" if shown else message, reason=reason)
+    raise BadResponseError(f"{message}: {shown}" if shown else message, reason=reason, raw=raw[:RAW_KEPT])
 
 
 def raise_hidden_error(body: Mapping[str, Any]) -> None:
@@ -325,9 +360,8 @@ def raise_hidden_error(body: Mapping[str, Any]) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'the key "{twice}" stands twice')
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f'the key "{twice[:80]}" stands twice')
     return found
 
 
@@ -340,7 +374,7 @@ def _message_of(reply: Reply) -> tuple[str, str]:
         return text.strip()[:RAW_SHOWN], ""
     if isinstance(body, list) and body:
         body = body[0]
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or _too_deep(body, text):
         return text.strip()[:RAW_SHOWN], ""
     return _error_texts(body.get("error") or body)
 

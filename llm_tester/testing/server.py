@@ -30,7 +30,8 @@ class LoopbackServer:
     repeated; unknown paths are answered 404, requests above `limit` 429, and bodies that are no JSON object 400, none
     of which takes a play. It runs on a thread of its own between `start` and `stop`, or within a `with`. What a play's
     function raises closes the connection, and is raised again when the `with` ends. `keep=False` counts requests and
-    does not keep them; `certificate` and `key` are files in PEM that make it speak TLS.
+    does not keep them; `certificate` and `key` are files in PEM that make it speak TLS, and with `client_ca` only
+    clients with a certificate of that authority are served.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class LoopbackServer:
         port: int = 0,
         certificate: Path | None = None,
         key: Path | None = None,
+        client_ca: Path | None = None,
     ) -> None:
         self._desk = Desk(play, models, limit, keep=keep)
         self._tally = self._desk.tally
         self._port = port
-        self._tls = _tls(certificate, key)
+        self._tls = _tls(certificate, key, client_ca)
         self._url = ""
         self._thread: threading.Thread | None = None
 
@@ -179,9 +181,12 @@ class LoopbackServer:
             self._desk.failure = self._desk.failure or error
 
 
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
     if certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
     return context

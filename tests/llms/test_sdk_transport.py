@@ -80,10 +80,8 @@ def test_the_same_request_goes_out_and_the_same_answer_comes_back(
 
 @pytest.mark.parametrize("api", APIS)
 def test_nothing_of_the_environment_goes_with_it(
-    api: str, server: LoopbackServer, ask_wire: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    api: str, server: LoopbackServer, ask_wire: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password stray\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "ANTHROPIC_AUTH_TOKEN"):
         monkeypatch.setenv(name, "stray")
     for name in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):

@@ -13,8 +13,19 @@ from typing import Any
 
 import pytest
 
-from llm_tester import BaseLLM, ConfigurationError, ProviderConnectionError, ProviderRegistry, Response, Workspace
+from llm_tester import (
+    BaseLLM,
+    ConfigurationError,
+    ProviderConfig,
+    ProviderConnectionError,
+    ProviderRegistry,
+    Response,
+    RetryPolicy,
+    TLSConfig,
+    Workspace,
+)
 from llm_tester.errors import ProviderError
+from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.testing import LoopbackServer, Play
 from tests.llms.wire_calls import Ask, provider
 
@@ -129,3 +140,24 @@ def test_a_black_hole_ends_after_the_time_to_connect(ask_wire: Ask) -> None:
     assert len(durations) == 3
     assert all(duration is not None and 90 <= duration <= 1500 for duration in durations)
     assert {attempt.error for attempt in caught.value.attempts} <= {"ProviderTimeoutError", "ProviderConnectionError"}
+
+
+def test_a_client_s_own_certificate_is_shown(certificate: tuple[Path, Path], workspace: Path) -> None:
+    ours, key = certificate
+    trusting = {"TLS_CA_FILE": str(ours)}
+    with LoopbackServer(Play("safe"), certificate=ours, key=key, client_ca=ours) as server:
+        nobody = made(workspace, server.url, trusting, retry={"max_retries": 0})
+        with pytest.raises(ProviderConnectionError):
+            nobody.respond(nobody.request("hi"))
+        known = made(workspace, server.url, trusting | {"TLS_CERT_FILE": str(ours), "TLS_KEY_FILE": str(key)})
+        assert [response.text for response in both(known)] == ["safe", "safe"]
+        assert server.count == 2
+
+
+def test_an_instance_may_be_given_its_own_trust(server: LoopbackServer, certificate: tuple[Path, Path]) -> None:
+    config = ProviderConfig(name="p", base_url=f"{server.url}/v1", open_catalogue=True)
+    trusting = OpenAICompatible(config, tls_config=TLSConfig(ca_file=str(certificate[0])))
+    assert [trusting.complete("hi", model="m"), trusting.embed("hi", "m")[0][:0]] == ["safe", []]
+    distrusting = OpenAICompatible(config, retry=RetryPolicy(max_retries=0))
+    with pytest.raises(ProviderConnectionError):
+        distrusting.complete("hi", model="m")

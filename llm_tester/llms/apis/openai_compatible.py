@@ -1,4 +1,4 @@
-"""`"api": "openai"`: chat completions, as OpenAI and all that speak like it answer them."""
+"""`"api": "openai"`: chat completions and embeddings, as OpenAI and all that speak like it answer them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_tester.documents import Document
+from llm_tester.errors import ProviderError
+from llm_tester.llms.apis.openai_embeddings import read_embeddings
+from llm_tester.llms.embeddings import EmbeddingDelivery
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import OPENAI_PATHS
+from llm_tester.llms.flow import Flow, Send
 from llm_tester.llms.sse import Event
 from llm_tester.llms.transport import Reply, WireRequest
 from llm_tester.llms.wire import HTTPProvider, bad, json_body, json_text, raise_hidden_error
@@ -54,6 +58,24 @@ class OpenAICompatible(HTTPProvider):
     def endpoint(self, request: Request) -> str:
         """The path below base_url."""
         return OpenAIOptions.model_validate(self.config.options).path.replace("{model}", request.model)
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the API has embeddings: it is taken to."""
+        return True
+
+    def attempt_embedding(self, request: Request, number: int) -> Flow[EmbeddingDelivery | ProviderError]:
+        """One try over the network; a subclass with an `_embed_api` is called through that instead."""
+        if super().embeds:
+            return (yield from super().attempt_embedding(request, number))
+        body = {"input": [turn.content for turn in request.messages], "model": request.model}
+        sent = json.dumps(body | self.sent_parameters(request)).encode()
+        path = self.endpoint(request).replace("chat/completions", "embeddings")
+        wire = WireRequest("POST", self.url(path), self.headers(request), sent)
+        outcome = yield Send(wire, request.timeout or self.config.timeout)
+        if isinstance(outcome, ProviderError):
+            return outcome
+        return self.read_as(outcome, request, lambda reply, asked: read_embeddings(self, reply, asked))
 
     def turns(self, request: Request) -> list[Message]:
         """The request's turns, after the provider's own system prompt where the request brings none."""

@@ -1,0 +1,280 @@
+"""Embeddings: texts in, vectors out, through the same flow and policy as every other call."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol
+
+from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
+from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError
+from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
+from llm_tester.llms.failures import failure_of
+from llm_tester.llms.flow import Call, Flow, Session, adrive, drive
+from llm_tester.llms.usage import read_usage
+from llm_tester.records import Cost, Message, Request, Response, UsageData
+
+CAPABILITY = "embeddings"
+MOST_TEXTS = 2048
+MOST_BYTES = 300_000
+"""OpenAI takes so many texts, and so many tokens, in one request; a token has at least one byte."""
+
+Vectors = list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingDelivery(Delivery):
+    """What one successful attempt brought: a vector for each text, in their order."""
+
+    vectors: Vectors = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of some texts, in their order, and the response of every request that they took."""
+
+    vectors: Vectors
+    responses: tuple[Response, ...]
+
+    @property
+    def input_tokens(self) -> int | None:
+        """All tokens that were read; None where a response does not report them."""
+        counts = [response.usage.input for response in self.responses]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    @property
+    def cost(self) -> Cost:
+        """What all of it costs."""
+        costs = [response.cost for response in self.responses]
+        lines = tuple(line for cost in costs for line in cost.lines)
+        known = sum((cost.known for cost in costs), Decimal(0))
+        first = costs[0] if costs else Cost(complete=True)
+        return replace(first, lines=lines, known=known, complete=all(cost.complete for cost in costs))
+
+
+class Embedder(Protocol):
+    """What embedding needs of a provider."""
+
+    config: ProviderConfig
+    blocking: ClassVar[bool]
+    _session: Session
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether its answers cost no new money."""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes embeddings."""
+
+    @property
+    def default_embedding_model(self) -> str | None:
+        """The model that is used where none is named."""
+
+    def model_entry(self, name: str) -> ModelEntry:
+        """The catalogue's entry of a model."""
+
+    def not_applied(self, request: Request) -> tuple[str, ...]:
+        """The parameters that it does not hand on."""
+
+    def redact(self, text: str) -> str:
+        """`text` without its key."""
+
+    def attempt_embedding(self, request: Request, number: int) -> Flow[EmbeddingDelivery | ProviderError]:
+        """One try."""
+
+    def embedding_flow(
+        self, text: str | Sequence[str], model: str | None, parameters: Mapping[str, Any]
+    ) -> Flow[Embeddings]:
+        """All requests that the texts take."""
+
+    def _embed_api(
+        self, texts: list[str], model_name: str, model_config: ModelConfig
+    ) -> tuple[Vectors, dict[str, Any] | UsageData]:
+        """A class's own code."""
+
+    def _policy(self, model: str, *, streamed: bool = False) -> CallPolicy:
+        """What surrounds its calls."""
+
+
+class Embedding:
+    """The part of a provider's face that makes vectors.
+
+    A class makes them by `_embed_api(texts, model_name, model_config) -> (vectors, usage)`, which may be `async def`.
+    """
+
+    @property
+    def embeds(self: Embedder) -> bool:
+        """Whether this provider makes embeddings."""
+        own: Any = type(self)._embed_api  # noqa: SLF001 - its own class
+        return own is not Embedding._embed_api
+
+    @property
+    def default_embedding_model(self: Embedder) -> str | None:
+        """The default model where it makes embeddings, else the first in the catalogue that does."""
+        default = self.config.default_model
+        able = [entry.name for entry in self.config.llm_models if CAPABILITY in entry.capabilities]
+        return default if default in able else next(iter(able), None)
+
+    def _embed_api(
+        self, texts: list[str], model_name: str, model_config: ModelConfig
+    ) -> tuple[Vectors, dict[str, Any] | UsageData]:
+        raise NotImplementedError
+
+    def embed(self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
+        """A vector for each text, in their order: one text gives a list of one vector."""
+        return drive(self.embedding_flow(text, model, parameters), self._session).vectors
+
+    async def aembed(self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
+        """As `embed`, on the event loop."""
+        return (await adrive(self.embedding_flow(text, model, parameters), self._session)).vectors
+
+    async def embed_batch(self: Embedder, texts: Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
+        """As `aembed`, for many texts; as many requests are made as they take."""
+        return (await adrive(self.embedding_flow(texts, model, parameters), self._session)).vectors
+
+    def embeddings(
+        self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any
+    ) -> Embeddings:
+        """As `embed`, with usage and cost."""
+        return drive(self.embedding_flow(text, model, parameters), self._session)
+
+    async def aembeddings(
+        self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any
+    ) -> Embeddings:
+        """As `embeddings`, on the event loop."""
+        return await adrive(self.embedding_flow(text, model, parameters), self._session)
+
+    def embedding_flow(
+        self: Embedder, text: str | Sequence[str], model: str | None, parameters: Mapping[str, Any]
+    ) -> Flow[Embeddings]:
+        """All requests that the texts take; raises ConfigurationError where no vectors can be made."""
+        texts = _texts(text)
+        if not self.embeds:
+            raise ConfigurationError(
+                f"{self.name} makes no embeddings", hint="Name a provider that does, such as openai, mistral, lmstudio."
+            )
+        chosen = model or self.default_embedding_model
+        if chosen is None:
+            raise ConfigurationError(
+                f"no embedding model of {self.name} is known",
+                hint=f"Name one, or list it in config.json under providers.{self.name}.llm_models, with "
+                f'"capabilities": ["{CAPABILITY}"].',
+            )
+        return _all_portions(self, texts, chosen, parameters)
+
+    def attempt_embedding(self: Embedder, request: Request, number: int) -> Flow[EmbeddingDelivery | ProviderError]:
+        """One try by the class's own `_embed_api`."""
+        entry = self.model_entry(request.model)
+        config = ModelConfig.model_construct(
+            **entry.__dict__ | {"parameters": request.parameters, "tags": {**request.tags, "attempt": number}}
+        )
+        texts = [message.content for message in request.messages]
+        timeout = request.timeout or self.config.timeout
+        outcome = yield Call(self._embed_api, (texts, request.model, config), timeout, self.blocking)
+        return _delivered(outcome, len(texts), type(self).__name__)
+
+
+class _OneRequest:
+    """A request for vectors as `exchange` sees a provider; it keeps the vectors of the attempt that succeeded."""
+
+    def __init__(self, provider: Embedder) -> None:
+        self._provider = provider
+        self.name = provider.name
+        self.is_simulated = provider.is_simulated
+        self.not_applied = provider.not_applied
+        self.redact = provider.redact
+        self.attempt_stream = self.attempt
+        self.vectors: Vectors = []
+
+    def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
+        outcome = yield from self._provider.attempt_embedding(request, number)
+        if isinstance(outcome, EmbeddingDelivery):
+            self.vectors = outcome.vectors
+        return outcome
+
+
+def _all_portions(
+    provider: Embedder, texts: Sequence[str], model: str, parameters: Mapping[str, Any]
+) -> Flow[Embeddings]:
+    policy = provider._policy(model)  # noqa: SLF001 - the mixin's own class
+    vectors: Vectors = []
+    responses: list[Response] = []
+    for portion in portions(texts):
+        call = _OneRequest(provider)
+        turns = tuple(Message("user", text) for text in portion)
+        request = Request(provider.name, model, turns, parameters=parameters)
+        try:
+            responses.append((yield from exchange(call, request, policy)))
+        except ProviderError as error:
+            # What the portions before it have cost would be lost with them.
+            error.attempts = (*(tried for response in responses for tried in response.attempts), *error.attempts)
+            raise
+        vectors += call.vectors
+    return Embeddings(vectors, tuple(responses))
+
+
+def portions(texts: Iterable[str]) -> Generator[list[str], None, None]:
+    """The texts in lists that fit into one request; a text that is too long for any stands alone."""
+    portion: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode("utf-8", "surrogatepass"))
+        if portion and (len(portion) == MOST_TEXTS or size + length > MOST_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(text)
+        size += length
+    if portion:
+        yield portion
+
+
+def _texts(text: Any) -> list[str]:
+    texts = list(text) if isinstance(text, Iterable) and not isinstance(text, str) else [text]
+    for item in texts:
+        if not isinstance(item, str):
+            raise ConfigurationError(f"a text to embed is {type(item).__name__}", hint="Give a text or a list.")
+    return texts
+
+
+def checked_vectors(found: Any, count: int) -> Vectors:
+    """`found` as `count` vectors of numbers; raises BadResponseError for anything else."""
+    if not isinstance(found, list | tuple) or len(found) != count:
+        held = len(found) if isinstance(found, list | tuple) else "no list of"
+        raise BadResponseError(f"{held} vectors for {count} texts", reason="bad_embeddings")
+    vectors = [list(vector) if isinstance(vector, list | tuple) else vector for vector in found]
+    for vector in vectors:
+        if not isinstance(vector, list) or not all(_is_number(number) for number in vector):
+            raise BadResponseError("a vector is no list of numbers", reason="bad_embeddings")
+    if len({len(vector) for vector in vectors}) > 1:
+        raise BadResponseError("the vectors differ in length", reason="bad_embeddings")
+    return [[float(number) for number in vector] for vector in vectors]
+
+
+def without_output(usage: UsageData) -> UsageData:
+    """The usage of an embedding, which has no output tokens, where the provider does not say so itself."""
+    return usage if usage.completion_tokens is not None else replace(usage, completion_tokens=0)
+
+
+def _is_number(value: Any) -> bool:
+    # NaN is the one number that is not itself, and neither it nor infinity is a coordinate.
+    return isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
+
+
+def _delivered(outcome: Any, count: int, class_name: str) -> EmbeddingDelivery | ProviderError:
+    if isinstance(outcome, BaseException):
+        return failure_of(outcome, class_name)
+    if not (isinstance(outcome, tuple) and len(outcome) == 2):
+        return BadResponseError(
+            f"{class_name}._embed_api returned {type(outcome).__name__}, not (vectors, usage)", reason="bad_return"
+        )
+    try:
+        return EmbeddingDelivery("", without_output(read_usage(outcome[1])), checked_vectors(outcome[0], count))
+    except BadResponseError as error:
+        return error

@@ -1,0 +1,41 @@
+"""What a provider's own code raises, as one of our errors."""
+
+from __future__ import annotations
+
+from llm_tester.errors import (
+    LLMTesterError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    error_for_status,
+)
+
+
+def failure_of(error: BaseException, class_name: str) -> ProviderError:
+    """The failure of a call; an error of ours that is none, a wrong configuration, is raised as it is."""
+    if isinstance(error, ProviderError):
+        return error
+    if isinstance(error, LLMTesterError):
+        raise error
+    # Client libraries differ: an HTTP status on the exception says most, its type the rest.
+    message = f"{class_name}: {type(error).__name__}: {error}"
+    status = _status_of(error)
+    if status is not None:
+        return error_for_status(status, message)
+    # The timeouts of requests, httpx and the SDKs have their name in common, and no base class.
+    kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
+    if "Timeout" in kinds:
+        return ProviderTimeoutError(message)
+    if "ConnectionError" in kinds or "ConnectError" in kinds:
+        return ProviderConnectionError(message)
+    return ProviderError(message)
+
+
+def _status_of(error: BaseException) -> int | None:
+    """SDKs and aiohttp put the status on the exception, requests and httpx on its response."""
+    for holder in (error, getattr(error, "response", None)):
+        for name in ("status_code", "status"):
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
+                return status
+    return None
