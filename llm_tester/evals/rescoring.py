@@ -118,7 +118,9 @@ def rescore(ledger: Ledger, run: RunRecord, only: str | None = None) -> Rescorin
             _note(connection, run, version, [record.name for record in records])
 
     ledger.store.write(write)
-    return Rescoring(version, list(counted.changes.values()))
+    names = [entry.entrant.name for entry in ledger.entrants(run)]
+    order = sorted(counted.changes, key=lambda key: (list(tasks).index(key[0]), names.index(key[1])))
+    return Rescoring(version, [counted.changes[key] for key in order])
 
 
 class _Counted:
