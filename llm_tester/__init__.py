@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
     from llm_tester.config import Workspace
     from llm_tester.cost_manager import Rates
+    from llm_tester.cost_tracker import CostTracker
     from llm_tester.documents import Document
     from llm_tester.errors import (
         AllProvidersFailedError,
@@ -77,6 +78,7 @@ _MODULES = {
     "catalogue": ("ModelConfig", "ModelEntry", "ProviderConfig"),
     "config": ("Workspace",),
     "cost_manager": ("Rates",),
+    "cost_tracker": ("CostTracker",),
     "documents": ("Document",),
     "errors": (
         "AllProvidersFailedError",
@@ -150,6 +152,7 @@ __all__ = [
     "ContentFilterError",
     "ContextLengthError",
     "Cost",
+    "CostTracker",
     "Document",
     "Embeddings",
     "HTTPProvider",

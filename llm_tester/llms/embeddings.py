@@ -125,7 +125,7 @@ class Embedding:
     def _embed_api(
         self, texts: list[str], model_name: str, model_config: ModelConfig
     ) -> tuple[Vectors, dict[str, Any] | UsageData]:
-        raise NotImplementedError
+        raise _makes_none("the class")
 
     def embed(self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
         """A vector for each text, in their order: one text gives a list of one vector."""
@@ -157,9 +157,7 @@ class Embedding:
         """All requests that the texts take; raises ConfigurationError where no vectors can be made."""
         texts = _texts(text)
         if not self.embeds:
-            raise ConfigurationError(
-                f"{self.name} makes no embeddings", hint="Name a provider that does, such as openai, mistral, lmstudio."
-            )
+            raise _makes_none(self.name)
         chosen = model or self.default_embedding_model
         if chosen is None:
             raise ConfigurationError(
@@ -233,6 +231,11 @@ def portions(texts: Iterable[str]) -> Generator[list[str], None, None]:
         size += length
     if portion:
         yield portion
+
+
+def _makes_none(name: str) -> ConfigurationError:
+    hint = "Name a provider that does, such as openai, mistral or lmstudio."
+    return ConfigurationError(f"{name} makes no embeddings", hint=hint)
 
 
 def _texts(text: Any) -> list[str]:

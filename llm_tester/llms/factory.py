@@ -35,21 +35,11 @@ class ProviderFactory:
     ) -> BaseLLM:
         """The provider of that name, else the one that the environment chooses, whose default model is `model`.
 
-        With `use_fallback` those of LLM_TESTER_FALLBACK_PROVIDER and LLM_TESTER_USE_LOCAL_FALLBACK stand behind it; one
-        that cannot be made is warned of and left out.
+        With `use_fallback` those of LLM_TESTER_FALLBACK_PROVIDER and LLM_TESTER_USE_LOCAL_FALLBACK stand behind it.
         """
         registry = _registry(workspace)
         primary = _bound(registry, chosen_provider(registry, provider_type).name, model)
-        chain = [primary]
-        for name in _names_behind(primary.name, registry.workspace.environment) if use_fallback else ():
-            try:
-                behind = _bound(registry, name, None)
-                behind.prepare(behind.get_default_model() or ANY_MODEL)
-            except LLMTesterError as error:
-                warnings.warn(f"{name} is left out of the fallback: {error}", SubstitutionWarning, stacklevel=2)
-            else:
-                chain.append(behind)
-        return combined(chain)
+        return combined(chain_of(registry, primary)) if use_fallback else primary
 
     @staticmethod
     def create_provider(provider_type: str | None = None, *, workspace: Workspace | None = None) -> BaseLLM:
@@ -67,6 +57,20 @@ class ProviderFactory:
         provider = chosen(config)
         provider.environment = os.environ if environment is None else environment
         return provider
+
+
+def chain_of(registry: ProviderRegistry, primary: BaseLLM) -> list[BaseLLM]:
+    """`primary` and those that the environment puts behind it; one that cannot be made is warned of and left out."""
+    chain = [primary]
+    for name in _names_behind(primary.name, registry.workspace.environment):
+        try:
+            behind = _bound(registry, name, None)
+            behind.prepare(behind.get_default_model() or ANY_MODEL)
+        except LLMTesterError as error:
+            warnings.warn(f"{name} is left out of the fallback: {error}", SubstitutionWarning, stacklevel=3)
+        else:
+            chain.append(behind)
+    return chain
 
 
 def combined(chain: list[BaseLLM]) -> BaseLLM:

@@ -1,4 +1,4 @@
-"""The environment variables of single providers: OPENAI_BASE_URL, OPENAI_MODEL and their like for every name."""
+"""The environment variables of single providers: OPENAI_BASE_URL, LM_STUDIO_ENDPOINT, and NAME_MODEL for every name."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ class ProviderVariables:
 
 def variables_of(name: str) -> ProviderVariables:
     """The variables of the provider of that name: its own spellings where it has some, else by the rule."""
+    urls: tuple[str, ...] = ("LMSTUDIO_BASE_URL",)
     if name == "lmstudio":
-        urls, models = ("LMSTUDIO_BASE_URL",), ("LM_STUDIO_MODEL", "LMSTUDIO_MODEL")
+        models = ("LM_STUDIO_MODEL", "LMSTUDIO_MODEL")
         # LM Studio answers with the model that is loaded, whatever the name.
         return ProviderVariables(urls, models, hosts=("LM_STUDIO_ENDPOINT",), model="default")
     word = re.sub(r"[^A-Z0-9]", "_", name.upper())
     headers = {"OpenAI-Organization": "OPENAI_ORGANIZATION"} if name == "openai" else {}
-    return ProviderVariables((f"{word}_BASE_URL",), (f"{word}_MODEL",), headers=headers)
+    # Not for every name: GROQ_BASE_URL, for one, is an address of another form to Groq's own client.
+    urls = (f"{word}_BASE_URL",) if name in ("openai", "anthropic") else ()
+    return ProviderVariables(urls, (f"{word}_MODEL",), headers=headers)
 
 
 def with_environment(config: ProviderConfig, environment: Mapping[str, str]) -> ProviderConfig:

@@ -11,6 +11,8 @@ import pytest
 
 import llm_tester
 from llm_tester import ConfigurationError, MissingKeyError, SubstitutionWarning, Workspace
+from llm_tester.llms.choosing import chosen_provider
+from llm_tester.llms.llm_registry import default_registry
 from llm_tester.testing import LoopbackServer
 
 OFF = {
@@ -93,6 +95,14 @@ def test_a_named_one_without_its_key_is_an_error(lmstudio: LoopbackServer, put: 
     put(LLM_TESTER_PROVIDER="anthropic" if how == "variable" else "")
     with pytest.raises(MissingKeyError, match="ANTHROPIC_API_KEY"):
         llm_tester.complete("hi", provider_type="anthropic" if how == "argument" else None)
+
+
+def test_for_vectors_only_who_makes_them_counts(lmstudio: LoopbackServer, put: Callable[..., None]) -> None:
+    put(ANTHROPIC_API_KEY="k")
+    with pytest.warns(SubstitutionWarning, match="no key of a provider that makes embeddings is set, so `stub`"):
+        llm_tester.embed("hi")
+    put(MISTRAL_API_KEY="k")
+    assert chosen_provider(default_registry(), embeds=True).name == "mistral"
 
 
 # --- all forbidden

@@ -12,7 +12,7 @@ from typing import Any
 import openai
 import pytest
 
-from llm_tester.catalogue import ProviderConfig
+from llm_tester.catalogue import ModelConfig, ProviderConfig
 from llm_tester.errors import BadRequestError, BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.base import BaseLLM
@@ -214,6 +214,8 @@ def test_who_makes_no_vectors_says_so(server: LoopbackServer, embed: Embed) -> N
     assert not chat.embeds
     with pytest.raises(ConfigurationError, match="p makes no embeddings"):
         embed(chat, "one")
+    with pytest.raises(ConfigurationError, match="makes no embeddings"):
+        chat._embed_api(["one"], "m", ModelConfig(name="m"))
 
 
 class Own(BaseLLM):

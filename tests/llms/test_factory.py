@@ -13,12 +13,14 @@ from llm_tester import (
     MissingKeyError,
     ProviderConfig,
     ProviderFactory,
+    ProviderRegistry,
     SubstitutionWarning,
     UnknownModelError,
     UnknownProviderError,
     Workspace,
 )
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
+from llm_tester.llms.factory import chain_of
 from llm_tester.testing import LoopbackServer
 
 KEY = {"OPENAI_API_KEY": "sk-1"}
@@ -93,6 +95,26 @@ def test_a_second_one_that_cannot_be_made_is_left_out_with_a_warning(here: Calla
     with pytest.warns(SubstitutionWarning, match="anthropic is left out of the fallback: .*ANTHROPIC_API_KEY"):
         assert ProviderFactory.create(workspace=opened).name == "openai"
     assert ProviderFactory.create(workspace=opened, use_fallback=False).name == "openai"
+
+
+def test_those_behind_it_are_made_in_their_order(workspace: Path, here: Callable[..., Workspace]) -> None:
+    folder = workspace / "providers" / "local"
+    folder.mkdir()
+    (folder / "config.json").write_text(
+        '{"name": "local", "api": "openai", "base_url": "http://127.0.0.1:9/v1", "open_catalogue": true}'
+    )
+    assert ProviderFactory.create_provider("local", workspace=here()).get_default_model() is None
+    variables = {**KEY, "LLM_TESTER_FALLBACK_PROVIDER": "LMStudio", "LLM_TESTER_USE_LOCAL_FALLBACK": "1"}
+    registry = ProviderRegistry(here(**variables))
+    primary = ProviderFactory.create("openai", workspace=registry.workspace, use_fallback=False)
+    assert [provider.name for provider in chain_of(registry, primary)] == ["openai", "lmstudio", "local"]
+
+
+def test_one_that_is_broken_is_left_out(workspace: Path, here: Callable[..., Workspace]) -> None:
+    (workspace / "providers" / "odd").mkdir()
+    (workspace / "providers" / "odd" / "config.json").write_text("{")
+    with pytest.warns(SubstitutionWarning, match="odd is left out of the fallback"):
+        ProviderFactory.create("stub", workspace=here(LLM_TESTER_FALLBACK_PROVIDER="odd"))
 
 
 def test_the_local_one_comes_last_where_it_is_asked_for(here: Callable[..., Workspace]) -> None:

@@ -13,7 +13,7 @@ from llm_tester import LLMTester, Workspace, create_provider
 from llm_tester.llms.provider_factory import discover
 from llm_tester.testing import LoopbackServer
 
-KEYS = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2", "GROQ_API_KEY": "sk-3"}
+KEYS = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "sk-2"}
 
 
 @pytest.fixture
@@ -40,7 +40,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Callable[..
     [
         ("openai", "OPENAI_BASE_URL", "{url}/proxy/v1/", "/proxy/v1/chat/completions"),
         ("anthropic", "ANTHROPIC_BASE_URL", "{url}", "/v1/messages"),
-        ("groq", "GROQ_BASE_URL", "{url}/v1", "/v1/chat/completions"),
         ("lmstudio", "LM_STUDIO_ENDPOINT", "{url}", "/v1/chat/completions"),
         ("lmstudio", "LM_STUDIO_ENDPOINT", "{url}/v1/", "/v1/chat/completions"),
         ("lmstudio", "LMSTUDIO_BASE_URL", "{url}/v1", "/v1/chat/completions"),

@@ -8,11 +8,12 @@ from typing import Any
 
 from llm_tester.documents import Document
 from llm_tester.errors import ProviderError
+from llm_tester.llms.apis.model_listing import listed_models
 from llm_tester.llms.apis.openai_embeddings import read_embeddings
 from llm_tester.llms.embeddings import EmbeddingDelivery
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import OPENAI_PATHS
-from llm_tester.llms.flow import Flow, Send
+from llm_tester.llms.flow import Flow, Send, adrive, drive
 from llm_tester.llms.sse import Event
 from llm_tester.llms.transport import Reply, WireRequest
 from llm_tester.llms.wire import HTTPProvider, bad, json_body, json_text, raise_hidden_error
@@ -76,6 +77,14 @@ class OpenAICompatible(HTTPProvider):
         if isinstance(outcome, ProviderError):
             return outcome
         return self.read_as(outcome, request, lambda reply, asked: read_embeddings(self, reply, asked))
+
+    def fetch_models(self) -> list[str]:
+        """The models that the server lists now; `list_models` are those of the catalogue."""
+        return drive(listed_models(self), self._session)
+
+    async def afetch_models(self) -> list[str]:
+        """As `fetch_models`, on the event loop."""
+        return await adrive(listed_models(self), self._session)
 
     def turns(self, request: Request) -> list[Message]:
         """The request's turns, after the provider's own system prompt where the request brings none."""
