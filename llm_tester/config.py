@@ -69,6 +69,26 @@ class RetrySettings(Document):
     """Whether a wait is drawn between 0 and its full length."""
 
 
+class CircuitBreakerSettings(Document):
+    """When a model that keeps failing is left alone, and for how long."""
+
+    enabled: bool = True
+    """Whether it is."""
+    failure_threshold: Annotated[int, Field(ge=1, le=10_000)] = 5
+    """Failures in a row after which it is left alone; more where more calls were under way."""
+    recovery_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """Seconds until one call may try again."""
+
+
+class FallbackSettings(Document):
+    """Which providers stand in for one that fails."""
+
+    enabled: bool = True
+    """Whether others stand in; otherwise the first of the order is the only one."""
+    order: Annotated[tuple[str, ...], Field(min_length=1)] = ("openai", "lmstudio")
+    """Providers, the first choice first."""
+
+
 class Settings(Document):
     """The workspace's config.json. Everything has a default."""
 
@@ -80,6 +100,10 @@ class Settings(Document):
     """Defaults of `run`."""
     retry: RetrySettings = Field(default_factory=RetrySettings)
     """How failed calls are tried again."""
+    circuit_breaker: CircuitBreakerSettings = Field(default_factory=CircuitBreakerSettings)
+    """When a model that keeps failing is left alone."""
+    fallback: FallbackSettings = Field(default_factory=FallbackSettings)
+    """Which providers stand in for one that fails, where a call names none."""
     on_unsupported: Literal["error", "warn", "drop"] = "warn"
     """What happens when a model does not take a parameter as it is asked for: nothing is sent, or it is left out or
     renamed, with a note or with a word in the response only."""

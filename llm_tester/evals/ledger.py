@@ -42,7 +42,7 @@ from llm_tester.evals.run_records import (
 )
 from llm_tester.evals.samples import Score
 from llm_tester.evals.schema import MIGRATIONS
-from llm_tester.records import Message, Response
+from llm_tester.records import Attempt, Message, Response
 from llm_tester.store import Store
 
 _CLAIM = (
@@ -266,6 +266,16 @@ class Ledger:
         def write(connection: sqlite3.Connection) -> None:
             write_attempts(connection, call, error.attempts, price)
             end_call(connection, call, "failed")
+            roll(connection, call)
+
+        return self.store.submit(write)
+
+    def deferred(self, call: int, attempts: Sequence[Attempt], price: int) -> Future[Any]:
+        """Record that a call was left for later after these attempts."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            write_attempts(connection, call, attempts, price)
+            end_call(connection, call, "deferred")
             roll(connection, call)
 
         return self.store.submit(write)

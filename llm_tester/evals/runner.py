@@ -91,6 +91,10 @@ class CallJournal:
         """After the last attempt."""
         return self._ledger.failed(self.call, error, self._entrant.price)
 
+    def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
+        """Between two attempts, when the run stops."""
+        return self._ledger.deferred(self.call, attempts, self._entrant.price)
+
 
 class Runner:
     """Works through what a run has left to do. `stop` lets calls in flight end; asked again, it leaves them."""

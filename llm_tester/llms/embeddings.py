@@ -278,6 +278,6 @@ def _delivered(outcome: Any, count: int, class_name: str) -> EmbeddingDelivery |
             f"{class_name}._embed_api returned {type(outcome).__name__}, not (vectors, usage)", reason="bad_return"
         )
     try:
-        return EmbeddingDelivery("", without_output(read_usage(outcome[1])), checked_vectors(outcome[0], count))
+        return EmbeddingDelivery("", without_output(read_usage(outcome[1])), vectors=checked_vectors(outcome[0], count))
     except BadResponseError as error:
         return error
