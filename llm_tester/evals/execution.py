@@ -327,7 +327,9 @@ def _unchanged(record: TaskRecord, variants: set[str], run: RunRecord) -> Task:
     except TaskError as error:
         raise LedgerError(f"the run {run.id} cannot go on: {error.message}", hint=error.hint) from None
     if task.hash != record.hash or content != record.samples_hash:
-        what = "prompt, schema or scorer" if task.hash != record.hash else "samples"
+        what = "samples"
+        if content == record.samples_hash:
+            what, hint = "prompt, schema or scorer", f"{hint} After a scorer: first `llm-tester rescore {run.id}`."
         raise LedgerError(f'the {what} of the task "{record.name}" changed since the run {run.id} began', hint=hint)
     return task
 

@@ -34,6 +34,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Seed", f"{run.seed}{f', at most {limit:,} samples a task' if limit else ''}"),
         ("Budget", budget_text(report.budget)),
         ("Repriced", ", ".join(_repricing(report))),
+        ("Rescored", ", ".join(_rescoring(report))),
         ("LLM Tester", str(run.settings.get("version", ""))),
     ]
     return [(name, one_line(text, MAX_FACT)) for name, text in found if text]
@@ -55,6 +56,11 @@ def _entrants(report: Report) -> list[str]:
 def _repricing(report: Report) -> list[str]:
     notes = report.run.settings.get("repriced", ())
     return [f"{note['entrant']} on {note['at'][:10]}: {note['was']} before, now {note['is']}" for note in notes]
+
+
+def _rescoring(report: Report) -> list[str]:
+    notes = report.run.settings.get("rescored", ())
+    return [f"{', '.join(note['tasks'])} on {note['at'][:10]} (version {note['version']})" for note in notes]
 
 
 def price_notes(run: RunRecord, entrants: Iterable[EntrantRecord]) -> list[str]:
