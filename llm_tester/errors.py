@@ -144,9 +144,10 @@ class ProviderTimeoutError(ProviderError):
 
 
 class ProviderConnectionError(ProviderError):
-    """The connection could not be made, or broke."""
+    """The connection could not be made, or broke; `sent` says whether that was after the request had gone out."""
 
     retryable = True
+    sent = False
 
 
 class StreamAbandoned(ProviderError):

@@ -18,7 +18,7 @@ from llm_tester.errors import LedgerError, ProviderError, suggestion
 from llm_tester.evals.ledger_writes import (
     end_call,
     new_key,
-    storable,
+    score_columns,
     to_json,
     write_answer,
     write_attempts,
@@ -200,6 +200,8 @@ class Ledger:
             connection.execute("UPDATE calls SET state = 'unknown' WHERE run = ? AND state = 'claimed'", (run.key,))
             for key in keys:
                 roll(connection, key)
+            # Of calls that were never sent.
+            connection.execute("DELETE FROM reservations WHERE run = ?", (run.key,))
             return lost
 
         return self.store.write(write)
@@ -282,14 +284,7 @@ class Ledger:
 
     def scored(self, call: int, score: Score) -> Future[Any]:
         """Record the verdict on an answer."""
-        values = (
-            call,
-            score.outcome.value,
-            score.value,
-            to_json(score.fields) if score.fields else None,
-            to_json(score.violations) if score.violations else None,
-            storable(score.note) or None,
-        )
+        values = (call, *score_columns(score))
 
         def write(connection: sqlite3.Connection) -> None:
             roll(connection, call, sign=-1)

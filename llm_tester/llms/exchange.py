@@ -12,6 +12,7 @@ from llm_tester.cost_manager import UNPRICED, cost_of
 from llm_tester.errors import (
     BadResponseError,
     ConfigurationError,
+    ProviderConnectionError,
     ProviderError,
     ProviderTimeoutError,
     StreamAbandoned,
@@ -300,7 +301,8 @@ def _cost(outcome: Delivery | ProviderError, policy: CallPolicy) -> Cost | None:
         cost = policy.cost(outcome.usage)
         # What a stream had counted when it broke off is not all that was made.
         return replace(cost, complete=False) if outcome.text or isinstance(outcome, StreamAbandoned) else cost
-    if outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
+    cut = isinstance(outcome, ProviderConnectionError) and outcome.sent
+    if cut or outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
         return policy.cost(UsageData())
     return None
 

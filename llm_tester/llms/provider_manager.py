@@ -12,8 +12,10 @@ from typing import Self
 from llm_tester.cost_manager import Rates, cost_of
 from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.bounds import capped
+from llm_tester.llms.budgets import Budget
 from llm_tester.llms.circuit_breaker import CircuitBreaker
-from llm_tester.llms.exchange import CallPolicy, Journal, exchange
+from llm_tester.llms.exchange import Admission, CallPolicy, Journal, exchange
 from llm_tester.llms.flow import Session, adrive, drive
 from llm_tester.llms.guard import Guard, Patience
 from llm_tester.llms.limiter import Limiter
@@ -28,7 +30,7 @@ from llm_tester.records import Request, Response, UsageData
 
 class ProviderManager:
     """Calls to the named providers (None: any). At most `max_connections` are in flight to one provider at once, the
-    provider's own number where it is None.
+    provider's own number where it is None; all together cost at most what `budget` allows.
 
     Its calls share limiters, circuit breakers and retries. With `patience` they wait out open breakers and refusals, as
     a run does, instead of failing at once.
@@ -44,6 +46,7 @@ class ProviderManager:
         session: Session | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
+        budget: Budget | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
         self._registry = registry or default_registry()
@@ -52,6 +55,7 @@ class ProviderManager:
         self._sessions: dict[str, Session] = {}
         self._session = session
         self._patience, self._clock = patience, clock
+        self._budget = budget
         self._slots: dict[str, ConnectionSlots] = {}
         self._guards: dict[tuple[str, str], Guard] = {}
         self._rates: dict[tuple[str, str], Rates] = {}
@@ -83,39 +87,48 @@ class ProviderManager:
     def respond(self, request: Request, journal: Journal | None = None) -> Response:
         """The usage-tracked answer to `request`; raises the last ProviderError with every attempt in it."""
         provider = self.provider(request.provider)
-        return drive(exchange(provider, request, self.policy(provider, request.model, journal)), self._driver(provider))
+        policy = self.policy(provider, request.model, journal)
+        return drive(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     async def arespond(self, request: Request, journal: Journal | None = None, rates: Rates | None = None) -> Response:
         """As `respond`, on the event loop; at `rates` where they are given."""
         provider = self.provider(request.provider)
         policy = self.policy(provider, request.model, journal, rates)
-        return await adrive(exchange(provider, request, policy), self._driver(provider))
+        return await adrive(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def stream(self, request: Request) -> Stream:
         """The answer's text as it comes, its `response` at the end; the slot is held until then."""
         provider = self.provider(request.provider)
         policy = replace(self.policy(provider, request.model), streamed=True)
-        return Stream(exchange(provider, request, policy), self._driver(provider))
+        return Stream(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def astream(self, request: Request) -> AsyncStream:
         """As `stream`, on the event loop."""
         provider = self.provider(request.provider)
         policy = replace(self.policy(provider, request.model), streamed=True)
-        return AsyncStream(exchange(provider, request, policy), self._driver(provider))
+        return AsyncStream(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def policy(
         self, provider: BaseLLM, model: str, journal: Journal | None = None, rates: Rates | None = None
     ) -> CallPolicy:
         """What surrounds a call to this model."""
         priced = rates or self.rates(provider, model)
-        guard, retry = self.guard(provider, model), self._retry_policy()
-        return CallPolicy(
+        retry = self._retry_policy()
+        policy = CallPolicy(
             retry=retry,
             refuse_changes=self._registry.workspace.settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
-            admissions=guard.admissions(longest=retry.max_delay, patience=self._patience),
-            budget=guard.budget,
             journal=journal,
+        )
+        if provider.is_simulated:
+            # Its failures are part of what is told, and there is nobody to spare.
+            return replace(policy, retry=replace(retry, requeue_limited=False), admissions=(self.slots(provider),))
+        guard = self.guard(provider, model)
+        waits = guard.admissions(longest=retry.max_delay, patience=self._patience)
+        return replace(
+            policy,
+            admissions=(*waits, *self._charges(provider, priced)),
+            budget=guard.budget,
             patient=self._patience is not None,
             is_open=guard.is_open,
         )
@@ -140,6 +153,16 @@ class ProviderManager:
             settings = retry_settings(self._registry.workspace)
             self._retry = RetryPolicy(**settings.model_dump(), requeue_limited=self._patience is not None)
         return self._retry
+
+    def _charges(self, provider: BaseLLM, rates: Rates) -> tuple[Admission, ...]:
+        if self._budget is None:
+            return ()
+        return (self._budget.admission(provider, rates),)
+
+    def bounded(self, request: Request) -> Request:
+        """`request` with an end to its answer where a budget needs one."""
+        budgeted = self._budget is not None and not self.provider(request.provider).is_simulated
+        return capped(request) if budgeted else request
 
     def rates(self, provider: BaseLLM, model: str) -> Rates:
         """The prices of a model, resolved once."""

@@ -129,24 +129,20 @@ class HTTPProvider(BaseLLM):
 
     def read(self, reply: Reply, request: Request) -> Delivery | ProviderError:
         """The delivery in a reply, or the error that its status, or a 200, holds, with the usage that came with it."""
-        outcome = self.read_as(reply, request, self.parse_response)
-        told = allowance(reply.headers, time.time())
-        if told is None:
-            return outcome
-        if isinstance(outcome, Delivery):
-            return replace(outcome, allowance=told)
-        outcome.allowance = told
-        return outcome
+        return self.read_as(reply, request, self.parse_response)
 
     def read_as(self, reply: Reply, request: Request, parse: Callable[[Reply, Request], D]) -> D | ProviderError:
         """As `read`, where something else than the answer to a chat is parsed."""
+        told = allowance(reply.headers, time.time())
         try:
             if reply.status == 200:
-                return parse(reply, request)
+                delivery = parse(reply, request)
+                return delivery if told is None else replace(delivery, allowance=told)
             error = self.error_of(reply)
         except ProviderError as found:
             error = found
             error.usage = error.usage or self._usage_in(reply)
+        error.allowance = told
         # Twice as much, so that no half of a key is left at the end.
         error.raw = self.redact(reply.body[: 2 * RAW_KEPT].decode("utf-8", "replace"))[:RAW_KEPT]
         return error
