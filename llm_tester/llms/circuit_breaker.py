@@ -162,7 +162,11 @@ class CircuitBreaker:
     def _refusal(self) -> CircuitOpenError:
         left = self._left()
         until = f"is left alone for {left:.0f} s more" if left else "is being tried by another call"
-        return CircuitOpenError(f"{self.name} failed too often and {until}", retry_after=left)
+        return CircuitOpenError(
+            f"{self.name} failed too often and {until}",
+            retry_after=left,
+            hint="Ask again later or another provider; circuit_breaker in config.json says when and for how long.",
+        )
 
     def _return(self, permit: Permit) -> bool:
         self._in_flight -= 1
