@@ -34,6 +34,7 @@ COMMANDS = {
     "resume": Entry("resume", "Go on with a run that stopped; nothing stored is asked for again."),
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
     "report": Entry("report", "Write a run's cost report as an HTML page, or print it as Markdown, CSV or JSON."),
+    "rescore": Entry("rescore", "Score a run's stored answers again with the scorer of today; no model is asked."),
     "reprice": Entry("reprice", "Show what a run would cost at the catalogue's prices of today or another day."),
     "runs": Entry("runs", "List runs."),
     "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),

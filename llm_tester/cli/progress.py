@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from llm_tester.evals.execution import Execution
+from llm_tester.evals.run_budgets import OWN_BUDGET
 from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
@@ -101,7 +102,9 @@ def closing(console: Console, report: Report, path: Path, root: Path) -> None:
 def _next(report: Report) -> list[tuple[str, str]]:
     run = report.run
     if run.state == "stopped":
-        return [(f"llm-tester resume {run.id}", "goes on where it stopped")]
+        stop = report.budget.stop if report.budget is not None else None
+        more = " --budget USD" if stop is not None and stop.budget == OWN_BUDGET else ""
+        return [(f"llm-tester resume {run.id}{more}", "goes on where it stopped")]
     return [
         ("llm-tester show last --wrong", "what went wrong"),
         ("llm-tester report last --format csv", "every answer"),

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from llm_tester.cli.budget import BudgetOption, read_budget, stop_text
 from llm_tester.cli.console import JsonOption, WorkspaceOption, err, out, print_json, single, workspace
 from llm_tester.cli.main import print_error
 from llm_tester.cli.progress import closing, header, watching, write_report
@@ -50,6 +51,7 @@ def run(
     max_connections: Annotated[
         int | None, typer.Option(min=1, max=1024, help="At most this many calls in flight to one provider.")
     ] = None,
+    budget: BudgetOption = None,
     fail_under: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 when an entrant's score on a task is lower.")
     ] = None,
@@ -67,7 +69,7 @@ def run(
         *matrix(model or (), prompt or (), read_parameters(param or (), params or ())),
         *[read_entrant(text) for text in entrant or ()],
     ]
-    options = RunOptions(tasks or (), models, limit, max_connections, name, project)
+    options = RunOptions(tasks or (), models, limit, max_connections, name, project, budget=read_budget(budget))
     with quiet(as_json):
         prepared = prepare(here, registry, options)
     if not yes and not as_json:
@@ -120,6 +122,8 @@ def carry_out(
         print_json(report.to_json())
     else:
         closing(screen, report, path, here.require_root())
+    if report.budget is not None and report.budget.stop is not None:
+        sys.stderr.write(f"Stopped: {stop_text(report.run.id, report.budget.stop)}\n")
     return exit_code(execution, report, fail_under)
 
 

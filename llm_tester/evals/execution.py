@@ -12,20 +12,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llm_tester.config import EntrantConfig, Workspace
+from llm_tester.config import BudgetLimit, EntrantConfig, Workspace
 from llm_tester.errors import ConfigurationError, LedgerError, TaskError
 from llm_tester.evals.entrants import Entrant, make_entrants
 from llm_tester.evals.ledger import Ledger
-from llm_tester.evals.planning import TaskPlan, plan_tasks, planned_samples, survey
+from llm_tester.evals.ledger_budgets import limits_of
+from llm_tester.evals.planning import PlannedSample, TaskPlan, plan_tasks, planned_samples, survey
 from llm_tester.evals.results import results
+from llm_tester.evals.run_budgets import budget_settings, note_end, refuse_unbounded, renew_budget, run_budget
 from llm_tester.evals.run_records import EntrantRecord, PlannedEntrant, RunRecord, TaskRecord, UnknownCall
-from llm_tester.evals.runner import Runner, call_bound
+from llm_tester.evals.runner import Runner
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.tasks import Task, load_task
+from llm_tester.llms.bounds import capped, worst_case
+from llm_tester.llms.budgets import Budget
 from llm_tester.llms.exchange import refuse_changes
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_manager import ProviderManager
-from llm_tester.records import Request
+from llm_tester.records import Message, Request
 from llm_tester.version import __version__
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -42,6 +46,7 @@ class RunOptions:
     name: str | None = None
     project: str | None = None
     seed: int | None = None
+    budget: Decimal | None = None
 
 
 @dataclass
@@ -53,6 +58,7 @@ class Execution:
     runner: Runner
     tasks: Mapping[int, Task]
     entrants: Sequence[EntrantRecord]
+    budget: Budget | None = None
     unknown: Sequence[UnknownCall] = ()
     interrupted_by: int | None = field(default=None)
 
@@ -79,6 +85,8 @@ class Execution:
                 self.ledger.end_run(self.run, "stopped")
                 raise
         status = "stopped" if not finished else "incomplete" if self._has_gaps() else "complete"
+        if self.budget is not None:
+            note_end(self.ledger, self.run, self.budget)
         self.ledger.end_run(self.run, status)
         self.run = self.ledger.run(self.run.id)
         return status
@@ -129,6 +137,16 @@ class PreparedRun:
     seed: int
 
     @property
+    def budget(self) -> Decimal | None:
+        """At most so many USD for the run."""
+        given = self.options.budget
+        return self.workspace.settings.run.budget if given is None else given
+
+    @property
+    def _limited(self) -> bool:
+        return self.budget is not None or bool(self.workspace.settings.budgets)
+
+    @property
     def calls(self) -> int:
         """How many calls the run makes."""
         return len(self.entrants) * sum(plan.planned for plan in self.plans)
@@ -139,21 +157,30 @@ class PreparedRun:
         for plan in self.plans:
             for planned in planned_samples(plan):
                 for entry in self.entrants:
-                    bound = call_bound(
-                        planned.messages,
-                        {**plan.task.config.parameters, **entry.entrant.parameters},
-                        entry.rates,
-                        simulated=entry.simulated,
-                    )
+                    bound = self._bound(plan.task, planned, entry)
                     if bound is None:
-                        return None
+                        return self.budget
                     total += bound
-        return total
+        return total if self.budget is None else min(total, self.budget)
+
+    def _bound(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Decimal | None:
+        asked = _asked(task, entry.entrant, planned.messages)
+        asked = capped(asked) if self._limited else asked
+        return worst_case(self.registry.get(entry.entrant.provider), asked, entry.rates)
 
     def unbounded(self) -> str:
         """Why nothing bounds what the run can cost."""
         unpriced = [entry.entrant.name for entry in self.entrants if not entry.simulated and not entry.rates.known]
         return f"{', '.join(unpriced)} has no price" if unpriced else "no max_tokens is set or a price is missing"
+
+    def refuse_unbounded(self) -> None:
+        """Raise ConfigurationError for a model under a budget of whose calls nothing bounds the cost."""
+        project = self.options.project or self.workspace.project
+        for entry in self.entrants:
+            provider = self.registry.get(entry.entrant.provider)
+            if self.budget is not None or limits_of(self.workspace.settings.budgets, project, provider.name):
+                asked = [_asked(plan.task, entry.entrant) for plan in self.plans]
+                refuse_unbounded(provider, asked, entry.rates)
 
     def start(self) -> Execution:
         """Freeze the plan in the ledger."""
@@ -163,6 +190,7 @@ class PreparedRun:
             "max_connections": _connections(workspace, options.max_connections),
             "retry": workspace.settings.retry.model_dump(),
             "on_unsupported": workspace.settings.on_unsupported,
+            **budget_settings(self.budget, limited=self._limited),
             "version": __version__,
         }
         ledger = Ledger(workspace.ledger_path)
@@ -176,7 +204,7 @@ class PreparedRun:
                 entrants=self.entrants,
             )
             tasks = [plan.task for plan in self.plans]
-            return _execution(ledger, run, tasks, self.registry)
+            return _execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
         except BaseException:
             ledger.close()
             raise
@@ -201,19 +229,30 @@ def prepare(workspace: Workspace, registry: ProviderRegistry, options: RunOption
     plans = plan_tasks(tasks, entrants, limit=options.limit, seed=seed)
     if workspace.settings.on_unsupported == "error":
         _refuse_changes(tasks, entrants, registry)
-    return PreparedRun(workspace, registry, plans, planned, options, seed)
+    prepared = PreparedRun(workspace, registry, plans, planned, options, seed)
+    prepared.refuse_unbounded()
+    return prepared
+
+
+def _asked(task: Task, entrant: Entrant, messages: tuple[Message, ...] = ()) -> Request:
+    parameters = {**task.config.parameters, **entrant.parameters}
+    schema = task.output.json_schema if task.output else None
+    return Request(entrant.provider, entrant.model, messages, parameters, output_schema=schema)
 
 
 def _refuse_changes(tasks: Sequence[Task], entrants: Sequence[Entrant], registry: ProviderRegistry) -> None:
     for task in tasks:
         for entrant in entrants:
-            parameters = {**task.config.parameters, **entrant.parameters}
-            asked = Request(entrant.provider, entrant.model, (), parameters=parameters)
-            refuse_changes(registry.get(entrant.provider), asked)
+            refuse_changes(registry.get(entrant.provider), _asked(task, entrant))
 
 
-def resume(workspace: Workspace, registry: ProviderRegistry, reference: str) -> Execution:
-    """The run of that name, ready to go on where it stopped; raises LedgerError when its task or samples changed."""
+def resume(
+    workspace: Workspace, registry: ProviderRegistry, reference: str, *, budget: Decimal | None = None
+) -> Execution:
+    """The run of that name, ready to go on where it stopped; raises LedgerError when its task or samples changed.
+
+    `budget` takes the place of the one that the run has; what was spent counts.
+    """
     _check_writable(workspace)
     ledger = Ledger.existing(workspace.ledger_path)
     try:
@@ -222,8 +261,11 @@ def resume(workspace: Workspace, registry: ProviderRegistry, reference: str) -> 
         tasks = [_unchanged(record, variants, run) for record in ledger.tasks(run)]
         for entry in ledger.entrants(run):
             registry.get(entry.entrant.provider).prepare(entry.entrant.model)
+        limits = workspace.settings.budgets
+        _refuse_unbounded_resume(ledger, run, tasks, registry, limits, budget)
         unknown = ledger.take_over(run)
-        execution = _execution(ledger, run, tasks, registry)
+        run = renew_budget(ledger, run, budget, limited=bool(limits))
+        execution = _execution(ledger, run, tasks, registry, limits)
     except BaseException:
         ledger.close()
         raise
@@ -231,19 +273,41 @@ def resume(workspace: Workspace, registry: ProviderRegistry, reference: str) -> 
     return execution
 
 
-def _execution(ledger: Ledger, run: RunRecord, tasks: Sequence[Task], registry: ProviderRegistry) -> Execution:
+def _refuse_unbounded_resume(
+    ledger: Ledger,
+    run: RunRecord,
+    tasks: Sequence[Task],
+    registry: ProviderRegistry,
+    limits: Sequence[BudgetLimit],
+    budget: Decimal | None,
+) -> None:
+    for entry in ledger.entrants(run):
+        provider = registry.get(entry.entrant.provider)
+        if budget is not None or "budget" in run.settings or limits_of(limits, run.project, provider.name):
+            asked = [_asked(task, entry.entrant) for task in tasks]
+            refuse_unbounded(provider, asked, entry.rates, reprice=run.id)
+
+
+def _execution(
+    ledger: Ledger,
+    run: RunRecord,
+    tasks: Sequence[Task],
+    registry: ProviderRegistry,
+    limits: Sequence[BudgetLimit],
+) -> Execution:
     records = ledger.tasks(run)
     by_key = {record.key: task for record, task in zip(records, tasks, strict=True)}
     entrants = ledger.entrants(run)
     total = sum(record.planned for record in records)
-    manager = ProviderManager(registry=registry, max_connections=run.settings["max_connections"])
+    budget = run_budget(ledger, run, limits)
+    manager = ProviderManager(registry=registry, max_connections=run.settings["max_connections"], budget=budget)
     runner = Runner(ledger, run, manager, by_key, entrants, {entrant.key: total for entrant in entrants})
     by_name = {lane.entrant.entrant.name: lane for lane in runner.lanes.values()}
     for row in results(ledger, run):
         if row.outcome not in (Outcome.NOT_RUN, Outcome.UNKNOWN):
             cost = (row.cost_usd or Decimal(0)) if row.cost_known else None
             by_name[row.entrant].count(row.outcome, row.score or 0.0, cost)
-    return Execution(ledger, run, runner, by_key, entrants)
+    return Execution(ledger, run, runner, by_key, entrants, budget)
 
 
 def _planned(entrant: Entrant, registry: ProviderRegistry) -> PlannedEntrant:
@@ -263,7 +327,9 @@ def _unchanged(record: TaskRecord, variants: set[str], run: RunRecord) -> Task:
     except TaskError as error:
         raise LedgerError(f"the run {run.id} cannot go on: {error.message}", hint=error.hint) from None
     if task.hash != record.hash or content != record.samples_hash:
-        what = "prompt, schema or scorer" if task.hash != record.hash else "samples"
+        what = "samples"
+        if content == record.samples_hash:
+            what, hint = "prompt, schema or scorer", f"{hint} After a scorer: first `llm-tester rescore {run.id}`."
         raise LedgerError(f'the {what} of the task "{record.name}" changed since the run {run.id} began', hint=hint)
     return task
 

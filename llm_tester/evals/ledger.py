@@ -18,7 +18,7 @@ from llm_tester.errors import LedgerError, ProviderError, suggestion
 from llm_tester.evals.ledger_writes import (
     end_call,
     new_key,
-    storable,
+    score_columns,
     to_json,
     write_answer,
     write_attempts,
@@ -42,7 +42,7 @@ from llm_tester.evals.run_records import (
 )
 from llm_tester.evals.samples import Score
 from llm_tester.evals.schema import MIGRATIONS
-from llm_tester.records import Message, Response
+from llm_tester.records import Attempt, Message, Response
 from llm_tester.store import Store
 
 _CLAIM = (
@@ -200,6 +200,8 @@ class Ledger:
             connection.execute("UPDATE calls SET state = 'unknown' WHERE run = ? AND state = 'claimed'", (run.key,))
             for key in keys:
                 roll(connection, key)
+            # Of calls that were never sent.
+            connection.execute("DELETE FROM reservations WHERE run = ?", (run.key,))
             return lost
 
         return self.store.write(write)
@@ -270,16 +272,19 @@ class Ledger:
 
         return self.store.submit(write)
 
+    def deferred(self, call: int, attempts: Sequence[Attempt], price: int) -> Future[Any]:
+        """Record that a call was left for later after these attempts."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            write_attempts(connection, call, attempts, price)
+            end_call(connection, call, "deferred")
+            roll(connection, call)
+
+        return self.store.submit(write)
+
     def scored(self, call: int, score: Score) -> Future[Any]:
         """Record the verdict on an answer."""
-        values = (
-            call,
-            score.outcome.value,
-            score.value,
-            to_json(score.fields) if score.fields else None,
-            to_json(score.violations) if score.violations else None,
-            storable(score.note) or None,
-        )
+        values = (call, *score_columns(score))
 
         def write(connection: sqlite3.Connection) -> None:
             roll(connection, call, sign=-1)

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from llm_tester.cost_manager import Rates, at_most
-from llm_tester.errors import ProviderError
+from llm_tester.errors import BudgetExceededError, ProviderError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.stats import Moments
 from llm_tester.evals.tasks import Task
+from llm_tester.llms.bounds import worst_case
 from llm_tester.llms.provider_manager import ProviderManager
-from llm_tester.records import Attempt, FinishReason, Message, Request, Response, make_call_id
+from llm_tester.records import Attempt, FinishReason, Request, Response, make_call_id
 
 CHUNK = 64
 
@@ -51,31 +51,26 @@ class LaneProgress:
             self.cost += cost
 
 
-def call_bound(
-    messages: Sequence[Message], parameters: Mapping[str, Any], rates: Rates, *, simulated: bool
-) -> Decimal | None:
-    """What one attempt can cost in USD at most; None where a price or the length of the answer is unbounded."""
-    if simulated:
-        return Decimal(0)
-    prompt_bytes = sum(len(message.content.encode("utf-8", "surrogatepass")) for message in messages)
-    max_tokens = parameters.get("max_tokens", parameters.get("max_completion_tokens"))
-    return at_most(prompt_bytes, max_tokens if isinstance(max_tokens, int) else None, rates)
-
-
 class CallJournal:
     """One call's steps in the ledger."""
 
-    def __init__(self, ledger: Ledger, run: RunRecord, place: Place, entrant: EntrantRecord, request: Request) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        run: RunRecord,
+        place: Place,
+        entrant: EntrantRecord,
+        request: Request,
+        at_most: Decimal | None,
+    ) -> None:
         self._ledger, self._run, self._place, self._entrant = ledger, run, place, entrant
-        self._request = request
+        self._request, self._at_most = request, at_most
         self.call = 0
 
     def claim(self) -> Future[Any]:
         """Durable before anything is sent."""
-        request, model = self._request, self._entrant
-        bound = call_bound(request.messages, request.parameters, model.rates, simulated=model.simulated)
         group = self._place.attempt_group + 1
-        claimed = self._ledger.claim(self._run, self._place, request.call_id, group, bound)
+        claimed = self._ledger.claim(self._run, self._place, self._request.call_id, group, self._at_most)
         claimed.add_done_callback(self._keep_key)
         return claimed
 
@@ -90,6 +85,10 @@ class CallJournal:
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
         return self._ledger.failed(self.call, error, self._entrant.price)
+
+    def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
+        """Between two attempts, when the run stops."""
+        return self._ledger.deferred(self.call, attempts, self._entrant.price)
 
 
 class Runner:
@@ -187,13 +186,19 @@ class Runner:
             text, finish = self._ledger.answer_text(place.call)
             await self._score(lane, place, place.call, text, finish, None)
             return
-        request = self._request(lane.entrant, place)
-        journal = CallJournal(self._ledger, self._run, place, lane.entrant, request)
+        rates = lane.entrant.rates
+        request = self._manager.bounded(self._request(lane.entrant, place))
+        at_most = worst_case(self._manager.provider(request.provider), request, rates)
+        journal = CallJournal(self._ledger, self._run, place, lane.entrant, request, at_most)
         lane.in_flight += 1
         lane.sent += 1
         try:
             # At the prices that the run froze: a catalogue may change before a run is resumed.
-            response = await self._manager.arespond(request, journal, lane.entrant.rates)
+            response = await self._manager.arespond(request, journal, rates)
+        except BudgetExceededError:
+            # The manager's budget knows what was short; what is in flight may end.
+            self._stopping = True
+            return
         except ProviderError as error:
             lane.count(Outcome.ERROR, 0.0, _cost_of_failures(error.attempts))
             return

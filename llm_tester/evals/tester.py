@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from llm_tester.config import EntrantConfig, Workspace
@@ -63,9 +64,13 @@ class LLMTester:
         max_connections: int | None = None,
         name: str | None = None,
         project: str | None = None,
+        budget: Decimal | None = None,
     ) -> Run:
-        """Run every task on every model and return the finished run; raises before any call when something is wrong."""
-        options = RunOptions(tasks, models, limit, max_connections, name, project)
+        """Run every task on every model and return the finished run; raises before any call when something is wrong.
+
+        With a `budget` in USD it may end as stopped.
+        """
+        options = RunOptions(tasks, models, limit, max_connections, name, project, budget=budget)
         execution = prepare(self.workspace, self._registry, options).start()
         with execution.ledger:
             execution.go()

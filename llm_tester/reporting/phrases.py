@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
+from llm_tester.cost_manager import usd_text
+from llm_tester.evals.run_budgets import BudgetState
 from llm_tester.evals.run_records import UnknownCall
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing, Verdict
@@ -112,6 +114,7 @@ def notes(report: Report) -> list[str]:
     found += [
         f"{name}: another model answered than was asked for: {models}." for name, models in _others(report).items()
     ]
+    found += budget_notes(report.budget)
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
     errors = report.count(Outcome.ERROR)
     if errors:
@@ -148,6 +151,24 @@ def _others(report: Report) -> dict[str, str]:
         name: ", ".join(f"{model} ({counted(count, 'answer')})" for model, count in models.most_common(5))
         for name, models in found.items()
     }
+
+
+def budget_text(budget: BudgetState | None) -> str:
+    """A run's own budget and what is left of it; empty where it has none."""
+    if budget is None or budget.usd is None:
+        return ""
+    kept = f", ${usd_text(budget.reserved)} kept for calls of unknown cost" if budget.reserved else ""
+    return f"${usd_text(budget.usd)}: ${usd_text(budget.spent)} spent{kept}"
+
+
+def budget_notes(budget: BudgetState | None) -> list[str]:
+    """What to know of a run's budget, and at which one it stopped."""
+    found = [f"Budget of {text}."] if (text := budget_text(budget)) else []
+    if budget is not None and (stop := budget.stop) is not None:
+        found.append(
+            f"Stopped at {stop.budget} of ${usd_text(stop.usd)}, before a call that can cost ${usd_text(stop.needed)}."
+        )
+    return found
 
 
 def unknown_text(call: UnknownCall) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -26,7 +24,7 @@ from llm_tester.reporting.phrases import (
     verdict_text,
 )
 from llm_tester.reporting.report import Report, TaskReport
-from llm_tester.reporting.text import dollars, one_line, printable, share
+from llm_tester.reporting.text import dollars, one_line, plain, printable, share
 
 HEADS = ("Entrant", "Score", "95 % interval", "Outcomes", "Tokens", "Cost", "p50 / p95", "Scored")
 SHORTEST_NAME = 14
@@ -212,16 +210,11 @@ def wrong_leaves(row: Result) -> str:
     return "; ".join(f"{path or '(the whole)'} {state}" for path, state in found if state != "correct")
 
 
-def plain(value: Any) -> str:
-    """A target as text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def listing(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
     """A plain list."""
     table = _table("")
     for name in columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(safe(name), overflow="fold")
     for row in rows:
         table.add_row(*(safe(cell) for cell in row))
     return table

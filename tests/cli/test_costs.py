@@ -21,6 +21,8 @@ from llm_tester import BaseLLM, OverloadedError
 
 
 class Paid(BaseLLM):
+    applies = frozenset({"max_tokens"})
+
     def _call_llm_api(self, prompt, system_prompt, model_name, model_config):
         number = int(prompt)
         if number == 3:

@@ -20,7 +20,8 @@ from llm_tester.evals.run_records import EntrantRecord
 from llm_tester.evals.runner import LaneProgress
 from llm_tester.evals.samples import Outcome
 from llm_tester.reporting.report import Report, build_report
-from llm_tester.reporting.tables import compact, leaderboard, listing, live, packed, plain, sample, wrong_answers
+from llm_tester.reporting.tables import compact, leaderboard, listing, live, packed, sample, wrong_answers
+from llm_tester.reporting.text import plain
 
 if TYPE_CHECKING:
     from tests.evals.conftest import Bench
