@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.documents import read_json
-from llm_tester.errors import LLMTesterError
+from llm_tester.errors import ConfigurationError, LLMTesterError, MissingKeyError
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate
@@ -16,6 +18,7 @@ from llm_tester.llms.transport import proxy_for
 from llm_tester.llms.validation import Finding, Verdict, validate_provider_implementation
 from llm_tester.llms.wire import HTTPProvider
 from llm_tester.testing.class_contract import ClassContract
+from llm_tester.testing.network_guard import NetworkGuard
 from llm_tester.testing.server import LoopbackServer
 from llm_tester.testing.wire_contract import WireContract
 
@@ -45,10 +48,13 @@ def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> V
 
 def check_discovered(provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False) -> Verdict:
     """As `check_provider`, of one that was discovered: what keeps it from being made is the finding."""
+    guard = NetworkGuard()
     try:
-        made = instantiate(provider, workspace)
+        with nullcontext() if call else guard:
+            made = instantiate(provider, workspace)
     except LLMTesterError as error:
-        return Verdict(provider.name, (Finding("loads", "failed", error.message, error.hint),))
+        fix = "Do that in the first call; or --call allows it." if guard.refused else error.hint
+        return Verdict(provider.name, (Finding("loads", "failed", error.message, fix),))
     return check_provider(made, call=call)
 
 
@@ -56,16 +62,35 @@ def _tried(provider: BaseLLM, *, call: bool) -> Iterator[Finding]:
     model = provider.get_default_model() or "contract-model"
     if isinstance(provider, ReplayLLM):
         yield _recorded(provider)
-        return
-    if not isinstance(provider, HTTPProvider) or _sends_itself(type(provider)):
+    elif isinstance(provider, HTTPProvider) and not _sends_itself(type(provider)):
+        yield _address(provider)
+        yield from _over_http(provider, model)
+    else:
         yield from ClassContract(provider, model, call=call).findings()
-        return
+
+
+def _over_http(provider: HTTPProvider, model: str) -> Iterator[Finding]:
     with LoopbackServer() as server:
         if proxy_for(server.url):
             fix = "Set NO_PROXY=127.0.0.1."
             yield Finding("answer", "skipped", "HTTP_PROXY would take what is sent to this machine elsewhere", fix)
             return
-        yield from WireContract(provider, model, server).findings()
+        with NetworkGuard(urlsplit(server.url).port) as guard:
+            found = list(WireContract(provider, model, server).findings())
+    if guard.connections:
+        text = f"it asks for {guard.connections[0]} beside its base_url, so no more was tried"
+        yield Finding("network", "skipped", text, "Try it in a test of your own, with servers of your own.")
+        return
+    yield from found
+
+
+def _address(provider: HTTPProvider) -> Finding:
+    try:
+        return Finding("address", "ok", f"calls go to {provider.host}")
+    except MissingKeyError as error:
+        return Finding("address", "note", error.message, error.hint)
+    except ConfigurationError as error:
+        return Finding("address", "failed", error.message, error.hint or "Give its base_url in config.json.")
 
 
 def _recorded(provider: ReplayLLM) -> Finding:
