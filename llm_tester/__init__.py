@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from llm_tester.llms.provider_manager import ProviderManager
     from llm_tester.llms.retry import RetryPolicy
     from llm_tester.llms.streams import AsyncStream, Stream
+    from llm_tester.llms.validation import validate_provider_implementation
     from llm_tester.llms.wire import HTTPProvider
     from llm_tester.records import Attempt, Cost, Message, Request, Response, TLSConfig, UsageData
 
@@ -133,6 +134,7 @@ _MODULES = {
     "llms.provider_manager": ("ProviderManager",),
     "llms.retry": ("RetryPolicy",),
     "llms.streams": ("AsyncStream", "Stream"),
+    "llms.validation": ("validate_provider_implementation",),
     "llms.wire": ("HTTPProvider",),
     "records": ("Attempt", "Cost", "Message", "Request", "Response", "TLSConfig", "UsageData"),
 }
@@ -214,6 +216,7 @@ __all__ = [
     "reset_provider_cache",
     "retry_with_exponential_backoff",
     "stream",
+    "validate_provider_implementation",
 ]
 
 

@@ -81,6 +81,15 @@ class TimedPrices(Prices):
         return self
 
 
+class RateLimits(Document):
+    """What a provider lets an account send, as far as its owner knows it."""
+
+    requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Calls to one model in any minute."""
+    tokens_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Tokens to and from one model in any minute."""
+
+
 class ModelEntry(Prices):
     """One model of a catalogue."""
 
@@ -98,6 +107,8 @@ class ModelEntry(Prices):
     """The longest input."""
     max_output_tokens: Positive | None = None
     """The longest answer."""
+    rate_limits: RateLimits | None = None
+    """What may be sent to this model per minute, in place of what the provider's entry says."""
     capabilities: tuple[str, ...] = ()
     """What the model can do, such as streaming, tools, json_object."""
     unsupported_params: frozenset[str] = frozenset()
@@ -238,6 +249,8 @@ class ProviderConfig(Document):
     """Sent before every prompt that brings no system prompt of its own."""
     max_connections: Annotated[int, Field(gt=0, le=1024)] = 8
     """How many calls may be in flight at once."""
+    rate_limits: RateLimits | None = None
+    """What may be sent per minute to each of its models."""
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     """Seconds that one attempt may take in all."""
     connect_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
@@ -281,6 +294,8 @@ class ProviderOverride(Document):
     """Where the provider is reached."""
     max_connections: Annotated[int, Field(gt=0, le=1024)] | None = None
     """How many calls may be in flight at once."""
+    rate_limits: RateLimits | None = None
+    """What may be sent per minute to each of its models."""
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Seconds that one attempt may take in all."""
     connect_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -314,7 +329,15 @@ def merge(config: ProviderConfig, override: ProviderOverride) -> ProviderConfig:
     """
     changes = {
         name: getattr(override, name)
-        for name in ("base_url", "max_connections", "timeout", "connect_timeout", "max_response_bytes", "transport")
+        for name in (
+            "base_url",
+            "max_connections",
+            "rate_limits",
+            "timeout",
+            "connect_timeout",
+            "max_response_bytes",
+            "transport",
+        )
         if getattr(override, name) is not None
     }
     merged = {entry.name: entry for entry in config.llm_models}

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,22 @@ from llm_tester.errors import ConfigurationError
 
 CONFIG_NAME = "config.json"
 LEDGER_PATH = Path(".llm_tester") / "ledger.sqlite3"
+
+
+Money = Annotated[Decimal, Field(ge=0, lt=1_000_000_000, allow_inf_nan=False, decimal_places=12)]
+
+
+class BudgetLimit(Document):
+    """At most so many dollars, of all calls or of those of a project or a provider, in a UTC day or month."""
+
+    usd: Money
+    """USD."""
+    per: Literal["day", "month"]
+    """The UTC day or month that it is for."""
+    project: str | None = None
+    """Only the calls of this project; of all where absent."""
+    provider: str | None = None
+    """Only the calls to this provider; to all where absent."""
 
 
 class EntrantConfig(Document):
@@ -52,6 +69,14 @@ class RunDefaults(Document):
     """How many calls may be in flight at once to one provider; the provider's own number where absent."""
     seed: int = 0
     """Seeds the order in which samples are run."""
+    epochs: int = Field(default=1, ge=1, le=1000)
+    """How often each sample is asked."""
+    canary: bool = True
+    """Whether one call tries each entrant before its first sample, so that a bad key costs one call."""
+    max_outage: float = Field(default=600, gt=0, allow_inf_nan=False)
+    """After how many seconds without one good answer from an entrant that keeps failing a run stops, to be resumed."""
+    budget: Money | None = None
+    """At most so many USD for a run; it stops, and can go on, before a call that could cost more than what is left."""
 
 
 class RetrySettings(Document):
@@ -69,6 +94,26 @@ class RetrySettings(Document):
     """Whether a wait is drawn between 0 and its full length."""
 
 
+class CircuitBreakerSettings(Document):
+    """When a model that keeps failing is left alone, and for how long."""
+
+    enabled: bool = True
+    """Whether it is."""
+    failure_threshold: Annotated[int, Field(ge=1, le=10_000)] = 5
+    """Failures in a row after which it is left alone; more where more calls were under way."""
+    recovery_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """Seconds until one call may try again."""
+
+
+class FallbackSettings(Document):
+    """Which providers stand in for one that fails."""
+
+    enabled: bool = True
+    """Whether others stand in; otherwise the first of the order is the only one."""
+    order: Annotated[tuple[str, ...], Field(min_length=1)] = ("openai", "lmstudio")
+    """Providers, the first choice first."""
+
+
 class Settings(Document):
     """The workspace's config.json. Everything has a default."""
 
@@ -80,6 +125,12 @@ class Settings(Document):
     """Defaults of `run`."""
     retry: RetrySettings = Field(default_factory=RetrySettings)
     """How failed calls are tried again."""
+    circuit_breaker: CircuitBreakerSettings = Field(default_factory=CircuitBreakerSettings)
+    """When a model that keeps failing is left alone."""
+    fallback: FallbackSettings = Field(default_factory=FallbackSettings)
+    """Which providers stand in for one that fails, where a call names none."""
+    budgets: tuple[BudgetLimit, ...] = ()
+    """Limits that all runs of the workspace share, such as {"usd": "5", "per": "day", "provider": "openai"}."""
     on_unsupported: Literal["error", "warn", "drop"] = "warn"
     """What happens when a model does not take a parameter as it is asked for: nothing is sent, or it is left out or
     renamed, with a note or with a word in the response only."""

@@ -156,6 +156,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def schema_text(model: type[BaseModel], title: str, *, by_name: bool = False) -> str:
+    """The JSON Schema of a document, for editors; with `by_name` that of an object of such documents."""
+    found = model.model_json_schema()
+    if by_name:
+        one = {key: found.pop(key) for key in tuple(found) if key != "$defs"}
+        found |= {"type": "object", "properties": {"$schema": {"type": "string"}}, "additionalProperties": one}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": title}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 def json_path(location: tuple[int | str, ...]) -> str:
     """`llm_models[2].cost_input` for ("llm_models", 2, "cost_input")."""
     text = ""

@@ -64,8 +64,8 @@ class ProviderError(LLMTesterError):
 
     `status` is its HTTP status, `retry_after` is in seconds, `attempts` holds a records.Attempt for each try. `text` is
     what of an answer came before it broke off, `usage` the records.UsageData that came with it, and `raw` the beginning
-    of what was sent in place of an answer. `should_retry` is what the provider itself said about trying again, None
-    where it said nothing.
+    of what was sent in place of an answer. `should_retry` is what the provider itself said about trying again,
+    `allowance` the records.Allowance that it told; None where it did not.
     """
 
     retryable: ClassVar[bool] = False
@@ -94,6 +94,7 @@ class ProviderError(LLMTesterError):
         self.usage = usage
         self.raw = raw
         self.should_retry: bool | None = None
+        self.allowance: Any = None
 
 
 class AuthenticationError(ProviderError):
@@ -143,9 +144,10 @@ class ProviderTimeoutError(ProviderError):
 
 
 class ProviderConnectionError(ProviderError):
-    """The connection could not be made, or broke."""
+    """The connection could not be made, or broke; `sent` says whether that was after the request had gone out."""
 
     retryable = True
+    sent = False
 
 
 class StreamAbandoned(ProviderError):
@@ -188,6 +190,13 @@ def error_for_status(status: int, message: str, **details: Any) -> ProviderError
     }
     kind = kinds.get(status, OverloadedError if status >= 500 else BadRequestError)
     return kind(message, status=status, **details)
+
+
+def is_providers_own(error: BaseException) -> bool:
+    """Whether `error` is a failure of the provider's own making: timeout, connection, 408 or 5xx."""
+    if isinstance(error, OverloadedError):
+        return error.status is None or error.status == 408 or error.status >= 500
+    return isinstance(error, ProviderTimeoutError | ProviderConnectionError)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

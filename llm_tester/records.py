@@ -208,6 +208,16 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a provider says is left of its limits, and in how many seconds all of it is back; None: it does not say."""
+
+    requests_left: float | None = None
+    requests_reset: float | None = None
+    tokens_left: float | None = None
+    tokens_reset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """A usage-tracked answer: who was asked, who served, every attempt, and what was changed in the request."""
 
@@ -224,6 +234,7 @@ class Response:
     not_applied: tuple[str, ...] = ()
     simulated: bool = False
     call_id: str = ""
+    allowance: Allowance | None = None
 
     @property
     def model_mismatch(self) -> bool:

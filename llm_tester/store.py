@@ -130,7 +130,7 @@ class Store:
             )
             version = self._version()
             for number, script in enumerate(self._migrations[version:], version + 1):
-                for statement in filter(str.strip, script.split(";")):
+                for statement in _statements(script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO schema_version VALUES (?, ?)", (number, datetime.now(UTC).isoformat()))
         except BaseException:
@@ -212,6 +212,16 @@ class Store:
             return None, self._error(error) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE job")
         return value, None
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; those of a trigger's body are part of it."""
+    statement = ""
+    for piece in script.split(";"):
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement) and piece.strip():
+            yield statement
+            statement = ""
 
 
 def _use_wal(connection: sqlite3.Connection, deadline: float) -> None:

@@ -62,7 +62,7 @@ def test_every_mistake_is_listed_at_once(workspace: Path) -> None:
     lines = caught.value.message.splitlines()
     assert lines[0] == f"{workspace / 'config.json'}: "
     assert sorted(line.strip() for line in lines[1:]) == [
-        'budget: unknown key "budget". Known: $schema, on_unsupported, providers, retry, run, tls.',
+        'budget: unknown key "budget". Did you mean budgets?',
         "providers.groq: expected a JSON object (found 3)",
         'providers.openai.enabld: unknown key "enabld". Did you mean enabled?',
         "providers.openai.llm_models[0].cost_input: Input should be greater than or equal to 0 (found -1)",

@@ -34,14 +34,17 @@ COMMANDS = {
     "resume": Entry("resume", "Go on with a run that stopped; nothing stored is asked for again."),
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
     "report": Entry("report", "Write a run's cost report as an HTML page, or print it as Markdown, CSV or JSON."),
+    "rescore": Entry("rescore", "Score a run's stored answers again with the scorer of today; no model is asked."),
     "reprice": Entry("reprice", "Show what a run would cost at the catalogue's prices of today or another day."),
     "runs": Entry("runs", "List, export and delete runs."),
     "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),
     "ask": Entry("ask", "Ask one model one question; the answer as it comes, with tokens and cost."),
     "embed": Entry("embed", "Turn texts into vectors, with tokens and cost."),
+    "providers": Entry("providers", "List, show, check and make providers."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
     "config": Entry("config", "Show every setting and where its value comes from."),
+    "schema": Entry("schema", "Print the JSON Schema of config.json and task.json, for editors."),
 }
 
 

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from llm_tester.evals.execution import Execution
+from llm_tester.evals.run_budgets import OWN_BUDGET
 from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
@@ -28,7 +29,7 @@ EVERY = 15.0
 def header(console: Console, execution: Execution, broken: dict[str, str]) -> None:
     """What is about to run, and what is not as usual."""
     run = execution.run
-    total = sum(lane.total for lane in execution.runner.lanes.values())
+    total = sum(lane.total for lane in execution.runner.lanes)
     names = ", ".join(task.name for task in execution.tasks.values())
     size = f"{counted(len(execution.entrants), 'entrant')}, {counted(total, 'call')}"
     console.print(safe(f"Run {run.name or run.id}: {names}; {size}"))
@@ -54,7 +55,7 @@ def watching(console: Console, execution: Execution) -> Iterator[None]:
     if console.is_terminal:
 
         def rows() -> object:
-            return live(runner.lanes.values(), time.monotonic() - runner.started)
+            return live(runner.lanes, time.monotonic() - runner.started)
 
         with Live(console=console, get_renderable=rows, refresh_per_second=5, transient=True):  # type: ignore[arg-type]
             yield
@@ -71,7 +72,7 @@ def watching(console: Console, execution: Execution) -> Iterator[None]:
 
 def _lines(console: Console, execution: Execution, ended: threading.Event) -> None:
     while not ended.wait(EVERY):
-        for lane in execution.runner.lanes.values():
+        for lane in execution.runner.lanes:
             console.print(safe(f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors"))
 
 
@@ -101,7 +102,9 @@ def closing(console: Console, report: Report, path: Path, root: Path) -> None:
 def _next(report: Report) -> list[tuple[str, str]]:
     run = report.run
     if run.state == "stopped":
-        return [(f"llm-tester resume {run.id}", "goes on where it stopped")]
+        stop = report.budget.stop if report.budget is not None else None
+        more = " --budget USD" if stop is not None and stop.budget == OWN_BUDGET else ""
+        return [(f"llm-tester resume {run.id}{more}", "goes on where it stopped")]
     return [
         ("llm-tester show last --wrong", "what went wrong"),
         ("llm-tester report last --format csv", "every answer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,9 +13,11 @@ from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.results import results
 from llm_tester.evals.run_records import RunRecord
 from llm_tester.evals.samples import Outcome
+from llm_tester.reporting.field_grids import field_grid, hardest_grid
+from llm_tester.reporting.grids import Grid
 from llm_tester.reporting.phrases import unknown_text
 from llm_tester.reporting.report import build_report
-from llm_tester.reporting.tables import leaderboard, safe, sample, wrong_answers
+from llm_tester.reporting.tables import leaderboard, listing, safe, sample, wrong_answers
 
 app = single()
 
@@ -43,12 +46,23 @@ def _show_run(opened: Ledger, record: RunRecord) -> None:
     screen = out()
     screen.print(safe(f"Run {record.name or record.id}, {record.state}"), style="bold")
     screen.print(leaderboard(report))
+    for task in report.tasks:
+        _show_details(task.record.name, [field_grid(report, task), hardest_grid(report, task)])
     for (entrant, error), count in report.errors.items():
         screen.print(safe(f"{count} x {entrant}: {error}"), style="red")
     for call in report.unknown:
         screen.print(safe(f"unknown fate: {unknown_text(call)}"), style="yellow")
     if record.state == "stopped":
         screen.print(safe(f"Next: llm-tester resume {record.id}"))
+
+
+def _show_details(task: str, grids: Sequence[Grid]) -> None:
+    screen = out()
+    for grid in grids:
+        if grid.rows:
+            screen.print(safe(f"{grid.title}: {task}"), style="bold")
+            screen.print(listing(grid.head, (row.cells for row in grid.rows)))
+            screen.print(safe(f"{grid.note}\n"), style="dim")
 
 
 def _show_sample(opened: Ledger, record: RunRecord, sample_id: str) -> None:

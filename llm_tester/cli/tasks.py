@@ -63,6 +63,8 @@ def findings(found: TaskCheck) -> list[str]:
     lines = []
     for sample_id, score in found.imperfect[:10]:
         lines.append(f'The gold of "{sample_id}" scores {score:.3f} against itself, not 1.')
+    if found.imperfect and found.has_example:
+        lines.append('Say with "example" in the scorer how a right answer looks, such as "Answer: {target}".')
     if found.unproved:
         lines.append(f"Of {counted(found.unproved, 'sample')} the scorer knows no right answer, so nothing is proved.")
     elif found.passed:

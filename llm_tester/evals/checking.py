@@ -23,7 +23,8 @@ class TaskCheck:
 
     `imperfect` names samples whose own gold does not score 1; `chance` is the mean score of golds shuffled among
     samples, `causes` the fields that raise it with the share of shuffled golds that they match; `unused_rules` are
-    rules whose path no gold has; of `unproved` samples nobody knows an answer that is right for sure.
+    rules whose path no gold has; of `unproved` samples nobody knows an answer that is right for sure. `has_example`:
+    the task can say how a right answer looks.
     """
 
     samples: int
@@ -33,6 +34,7 @@ class TaskCheck:
     causes: tuple[tuple[str, float], ...]
     unused_rules: tuple[str, ...] = ()
     unproved: int = 0
+    has_example: bool = False
 
     @property
     def passed(self) -> bool:
@@ -64,7 +66,9 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
         _keep(kept, sample, count, chance)
         unused -= paths(sample.target)
     level, causes = await _chance_level(task, kept, chance)
-    return TaskCheck(count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)), unproved)
+    return TaskCheck(
+        count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)), unproved, hasattr(scorer, "example")
+    )
 
 
 def paths(value: Any, path: str = "") -> set[str]:

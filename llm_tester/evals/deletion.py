@@ -12,7 +12,7 @@ from llm_tester.evals.run_records import RunRecord, run_record
 
 _CALLS = "(SELECT call FROM calls WHERE run = :run)"
 _OF_CALLS = ("attempts", "attempt_costs", "scores", "costs", "answers")
-_OF_RUN = ("calls", "plan", "entrants", "tasks", "runs")
+_OF_RUN = ("reservations", "calls", "plan", "entrants", "tasks", "runs")
 TABLES = (*_OF_CALLS, *_OF_RUN)
 """The tables that hold a run's own rows, those that refer to others first."""
 _ONLY_HERE = (

@@ -12,6 +12,7 @@ from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
 from llm_tester.evals.run_records import PlannedEntrant
+from llm_tester.evals.samples import Score
 from llm_tester.records import Attempt, Cost, CostLine, Response, digest, short_id
 
 NO_PRICE = 0
@@ -182,6 +183,17 @@ def _cost_line(line: CostLine, price: int) -> tuple[int, str, int, int | None]:
         line.token_class,
         line.tokens,
         None if line.usd is None else picodollars(line.usd),
+    )
+
+
+def score_columns(score: Score) -> tuple[str, float, str | None, str | None, str | None]:
+    """Outcome, value, fields, violations and note of a score, as its row holds them."""
+    return (
+        score.outcome.value,
+        score.value,
+        to_json(score.fields) if score.fields else None,
+        to_json(score.violations) if score.violations else None,
+        storable(score.note) or None,
     )
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from llm_tester.cost_manager import Rates, cost_of, from_picodollars, picodollars, rates_to_json
@@ -14,15 +15,17 @@ from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ledger_writes import billed_lines, price_key, to_json
 from llm_tester.evals.rollups import roll
 from llm_tester.evals.run_records import EntrantRecord, RunRecord
-from llm_tester.evals.runner import call_bound
 from llm_tester.evals.spending import REPORTED, counted_usage
-from llm_tester.records import Message
+from llm_tester.llms.bounds import capped, request_bound
+from llm_tester.records import Message, Request
 
 _CALLS = """
 SELECT c.call, c.claimed_at, c.at_most, a.usage, a.inconsistent, s.messages, t.spec,
+       json_extract(r.settings, '$.max_tokens') AS cap,
        (SELECT picodollars FROM costs WHERE costs.call = c.call AND token_class = 'reported') AS reported
 FROM calls c
 JOIN entrants e ON e.entrant = c.entrant
+JOIN runs r ON r.run = c.run
 JOIN plan p ON p.run = c.run AND p.position = c.position AND p.variant = e.variant
 JOIN samples s ON s.sample = p.sample
 JOIN tasks t ON t.task = p.task
@@ -67,9 +70,12 @@ def _reprice(connection: sqlite3.Connection, entry: EntrantRecord, rates: Rates)
 
 
 def _reprice_bound(connection: sqlite3.Connection, row: sqlite3.Row, entry: EntrantRecord, rates: Rates) -> None:
-    messages = [Message(role, content) for role, content in json.loads(row["messages"])]
-    parameters = {**json.loads(row["spec"]).get("parameters", {}), **entry.entrant.parameters}
-    bound = call_bound(messages, parameters, rates, simulated=entry.simulated)
+    entrant = entry.entrant
+    messages = tuple(Message(role, content) for role, content in json.loads(row["messages"]))
+    parameters = {**json.loads(row["spec"]).get("parameters", {}), **entrant.parameters}
+    asked = Request(entrant.provider, entrant.model, messages, parameters)
+    asked = asked if row["cap"] is None else capped(asked, row["cap"])
+    bound = Decimal(0) if entry.simulated else request_bound(asked, rates)
     values = (None if bound is None else picodollars(bound), row["call"])
     connection.execute("UPDATE calls SET at_most = ? WHERE call = ?", values)
 

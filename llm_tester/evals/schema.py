@@ -226,7 +226,65 @@ SELECT b.call, day, project, provider, model, task, purpose, CASE outcome WHEN '
 FROM bought b JOIN attempt_costs k ON k.call = b.call
 """
 
-# The indices are for the foreign keys: without them each row that is deleted makes SQLite read a whole table.
+_RESERVATIONS = """
+CREATE TABLE reservations (
+    call_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs,
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    PRIMARY KEY (call_id, number)
+) WITHOUT ROWID;
+CREATE TRIGGER settled AFTER UPDATE OF state ON calls WHEN new.state IN ('answered', 'failed', 'deferred') BEGIN
+    DELETE FROM reservations WHERE call_id = new.call_id;
+END;
+CREATE TRIGGER lost AFTER UPDATE OF state ON calls
+WHEN new.state = 'unknown' AND EXISTS (SELECT 1 FROM reservations WHERE call_id = new.call_id) BEGIN
+    UPDATE calls SET at_most = (SELECT sum(amount) FROM reservations WHERE call_id = new.call_id)
+    WHERE call = new.call;
+    DELETE FROM reservations WHERE call_id = new.call_id;
+END;
+DROP VIEW bill;
+DROP VIEW bought;
+CREATE VIEW bought AS
+SELECT c.call, date(c.claimed_at, 'unixepoch') AS day, coalesce(c.project, r.project) AS project, e.provider, e.model,
+       t.name AS task, c.purpose, c.at_most,
+       CASE WHEN c.state = 'failed' THEN 'error' WHEN c.state IN ('unknown', 'deferred') THEN c.state ELSE coalesce(
+           (SELECT outcome FROM scores WHERE scores.call = c.call ORDER BY version DESC LIMIT 1), 'unscored')
+       END AS outcome,
+       (c.state = 'unknown') + (coalesce(a.cost_complete, 1) = 0) + (
+           SELECT count(*) FROM attempts WHERE attempts.call = c.call AND attempts.cost_complete = 0) AS unknown
+FROM calls c
+JOIN runs r ON r.run = c.run
+JOIN entrants e ON e.entrant = c.entrant AND e.simulated = 0
+JOIN plan p ON p.run = c.run AND p.position = c.position AND p.variant = e.variant
+JOIN tasks t ON t.task = p.task
+LEFT JOIN answers a ON a.call = c.call
+WHERE c.state IN ('answered', 'failed', 'unknown', 'deferred');
+CREATE VIEW bill AS
+SELECT call, day, project, provider, model, task, purpose, outcome, '' AS token_class, 1 AS calls,
+       unknown > 0 AS unknown_calls, unknown > 0 AND at_most IS NULL AS unbounded_calls,
+       unknown * coalesce(at_most, 0) AS at_most, 0 AS tokens, 0 AS picodollars
+FROM bought
+UNION ALL
+SELECT b.call, day, project, provider, model, task, purpose, outcome, k.token_class, 0, 0, 0, 0,
+       k.tokens, coalesce(k.picodollars, 0)
+FROM bought b JOIN costs k ON k.call = b.call
+UNION ALL
+SELECT b.call, day, project, provider, model, task, purpose, CASE outcome WHEN 'error' THEN 'error' ELSE 'retried' END,
+       k.token_class, 0, 0, 0, 0, k.tokens, coalesce(k.picodollars, 0)
+FROM bought b JOIN attempt_costs k ON k.call = b.call
+;
+DELETE FROM rollups;
+INSERT INTO rollups SELECT day, project, provider, model, task, purpose, outcome, token_class, sum(calls),
+    sum(unknown_calls), sum(unbounded_calls), sum(at_most), sum(tokens), sum(picodollars)
+FROM bill GROUP BY day, project, provider, model, task, purpose, outcome, token_class
+"""
+
+# The indices are for the foreign keys: without them each row that is deleted makes SQLite read a whole table. Whoever
+# makes the roll-ups again must do so from whole_bill: of deleted runs no other rows are left.
 _DELETED_RUNS = """
 CREATE TABLE spent_before (
     day TEXT NOT NULL,
@@ -255,4 +313,4 @@ CREATE INDEX plan_by_sample ON plan (sample);
 CREATE INDEX answers_by_source ON answers (cached_from) WHERE cached_from IS NOT NULL
 """
 
-MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS, _DELETED_RUNS)
+MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS, _RESERVATIONS, _DELETED_RUNS)

@@ -127,6 +127,8 @@ class Task:
     def spec(self) -> dict[str, Any]:
         """What the ledger keeps of the task."""
         spec = self.config.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        # A scorer's type is the default of its class, and says which class it is.
+        spec["scorer"] = {"type": self.config.scorer.type} | spec["scorer"]
         return spec | {"prompts": dict(self.prompts), "json_schema": self.output and dict(self.output.json_schema)}
 
     def samples(self) -> Iterator[Sample]:

@@ -29,6 +29,7 @@ from llm_tester.llms.price_sources import resolve_rates
 from llm_tester.llms.redaction import redacted
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream, emitted_whole
+from llm_tester.llms.token_counts import Encoding
 from llm_tester.llms.usage import read_usage
 from llm_tester.records import Carrier, Message, Request, Response, TLSConfig, UsageData, chat
 
@@ -61,6 +62,7 @@ class BaseLLM(Embedding, Metering, ABC):
         """`tls_config` wins over the `tls` of `config`; `retry` is how this instance's own calls are tried again."""
         self.tls_config = tls_config
         self.retry = retry
+        self.encodings: dict[str, Encoding | None] = {}
         self.config = config or ProviderConfig(name=type(self).__name__.strip("_").lower(), open_catalogue=True)
         self._entries: dict[str, ModelEntry] = {entry.name: entry for entry in self.config.llm_models}
         self.environment: Mapping[str, str] = os.environ

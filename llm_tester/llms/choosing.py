@@ -39,14 +39,15 @@ def chosen_provider(
     named = named_provider(registry, provider_type)
     if named is not None:
         return named
-    reason = "providers are forbidden by LLM_TESTER_DISABLE_PROVIDERS"
+    reason, hint = f"providers are forbidden by {DISABLED}", "Unset it, or name stub, null or mock."
     if not is_on(registry.workspace.environment, DISABLED):
         for provider in _usable(registry):
             if provider.embeds or not embeds:
                 return provider
+        hint = "Set a key, such as OPENAI_API_KEY, or name a provider."
         reason = "no provider's key is set" if not embeds else "no key of a provider that makes embeddings is set"
     if not fallback:
-        raise ConfigurationError(reason, hint="Set a key, such as OPENAI_API_KEY, or name a provider.")
+        raise ConfigurationError(reason, hint=hint)
     name = stand_in(registry)
     warnings.warn(f"{reason}, so `{name}` answers, which makes its answers up", SubstitutionWarning, stacklevel=4)
     return registry.get(name)

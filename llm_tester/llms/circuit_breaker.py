@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from llm_tester.errors import (
     CircuitOpenError,
     ConfigurationError,
-    OverloadedError,
-    ProviderConnectionError,
     ProviderError,
-    ProviderTimeoutError,
+    is_providers_own,
 )
+from llm_tester.llms.exchange import Admission, Settle
+from llm_tester.llms.flow import Effect, Wait
+from llm_tester.records import Request, Response
 
 T = TypeVar("T")
 State = Literal["closed", "open", "half-open"]
+PROBE_SECONDS = 0.25
+"""How often who waits for the outcome of a probe looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,6 @@ class Permit:
     number: int
     generation: int
     probe: bool
-
-
-def counts(error: BaseException) -> bool:
-    """Whether `error` is a failure of the provider's own making: timeout, connection, 408 or 5xx."""
-    if isinstance(error, OverloadedError):
-        return error.status is None or error.status == 408 or error.status >= 500
-    return isinstance(error, ProviderTimeoutError | ProviderConnectionError)
 
 
 class CircuitBreaker:
@@ -61,8 +57,13 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._asked = self._in_flight = self._failures = 0
         self._generation = self._row_began = self._needed = 0
+        self.opened = 0
         self._opened_at: float | None = None
         self._probe: int | None = None
+
+    def admission(self) -> Admission:
+        """What attempts pass that this breaker guards."""
+        return _Gate(self)
 
     @property
     def state(self) -> State:
@@ -81,6 +82,11 @@ class CircuitBreaker:
         """Calls that hold a permit."""
         with self._lock:
             return self._in_flight
+
+    def wait(self) -> float:
+        """Seconds after which it is worth asking again; 0 when a call would pass now."""
+        with self._lock:
+            return self._left() or (PROBE_SECONDS if self._probe is not None else 0.0)
 
     def seconds_left(self) -> float:
         """Seconds until a probe may pass; 0 when closed or half-open."""
@@ -110,7 +116,7 @@ class CircuitBreaker:
         with self._lock:
             if not self._return(permit):
                 return
-            if counts(error):
+            if is_providers_own(error):
                 self._record(permit)
             elif permit.probe and isinstance(error, ProviderError) and error.status is not None:
                 self._close()
@@ -171,6 +177,7 @@ class CircuitBreaker:
             self._open()
 
     def _open(self) -> None:
+        self.opened += 1
         self._opened_at = self._clock()
         self._generation += 1
 
@@ -180,3 +187,24 @@ class CircuitBreaker:
         self._opened_at = None
         self._probe = None
         self._failures = 0
+
+
+class _Gate:
+    """The breaker as exchange.Admission."""
+
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._breaker = breaker
+
+    def admit(self, request: Request, number: int) -> Generator[Effect, Any, Settle]:
+        breaker, permit = self._breaker, self._breaker.admit()
+
+        def settle(outcome: Response | ProviderError | None) -> None:
+            if isinstance(outcome, Response):
+                breaker.success(permit)
+            elif outcome is None:
+                breaker.cancel(permit)
+            else:
+                breaker.failure(permit, outcome)
+
+        return settle
+        yield Wait(0)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, SecretStr
 
-from llm_tester.catalogue import ProviderOverride
+from llm_tester.catalogue import ProviderOverride, TLSSettings
 from llm_tester.config import CONFIG_NAME, Settings, Workspace
 from llm_tester.environment import OLD_PREFIX, PREFIX, VARIABLES, value_of
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
@@ -93,10 +93,11 @@ def _leaves(document: BaseModel, above: str) -> Iterator[tuple[str, Any, bool]]:
         if name in ("schema_", "providers"):
             continue
         value = getattr(document, name)
-        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-        inner = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
-        if inner is not None and (value is None or isinstance(value, BaseModel)):
-            yield from _leaves(inner() if value is None else value, f"{above}{name}.")
+        if isinstance(value, BaseModel):
+            yield from _leaves(value, f"{above}{name}.")
+        elif value is None and TLSSettings in get_args(field.annotation):
+            # The one part that is absent by default and has defaults of its own.
+            yield from _leaves(TLSSettings(), f"{above}{name}.")
         else:
             yield f"{above}{name}", document.model_dump(mode="json")[name], name in document.model_fields_set
 

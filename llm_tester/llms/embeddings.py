@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,14 +14,16 @@ from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.failures import failure_of
 from llm_tester.llms.flow import Call, Flow, Session, adrive, drive
 from llm_tester.llms.usage import read_usage
-from llm_tester.records import Cost, Message, Request, Response, UsageData
+from llm_tester.records import Attempt, Cost, Message, Request, Response, UsageData
 
 CAPABILITY = "embeddings"
-MOST_TEXTS = 2048
+MOST_TEXTS = 128
+"""Vectors of 4,096 numbers, of 25 letters each, stay below the largest answer that is read with so many of them."""
 MOST_BYTES = 300_000
-"""OpenAI takes so many texts, and so many tokens, in one request; a token has at least one byte."""
+"""OpenAI takes so many tokens in one request; a token has at least one byte."""
 
 Vectors = list[list[float]]
+Part = tuple[Vectors, Response] | ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Embedder(Protocol):
     """What embedding needs of a provider."""
 
     config: ProviderConfig
+    embedding_model: str | None
     blocking: ClassVar[bool]
     _session: Session
 
@@ -89,10 +93,16 @@ class Embedder(Protocol):
     def attempt_embedding(self, request: Request, number: int) -> Flow[EmbeddingDelivery | ProviderError]:
         """One try."""
 
-    def embedding_flow(
+    def embeddings(self, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Embeddings:
+        """Vectors with usage and cost."""
+
+    async def aembeddings(self, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Embeddings:
+        """The same on the event loop."""
+
+    def embedding_flows(
         self, text: str | Sequence[str], model: str | None, parameters: Mapping[str, Any]
-    ) -> Flow[Embeddings]:
-        """All requests that the texts take."""
+    ) -> list[Flow[Part]]:
+        """The requests that the texts take."""
 
     def _embed_api(
         self, texts: list[str], model_name: str, model_config: ModelConfig
@@ -109,6 +119,9 @@ class Embedding:
     A class makes them by `_embed_api(texts, model_name, model_config) -> (vectors, usage)`, which may be `async def`.
     """
 
+    embedding_model: str | None = None
+    """The model of vectors where a call names none; the catalogue's choice where it is None."""
+
     @property
     def embeds(self: Embedder) -> bool:
         """Whether this provider makes embeddings."""
@@ -117,10 +130,10 @@ class Embedding:
 
     @property
     def default_embedding_model(self: Embedder) -> str | None:
-        """The default model where it makes embeddings, else the first in the catalogue that does."""
+        """`embedding_model`, else the default model where it makes embeddings, else the catalogue's first that does."""
         default = self.config.default_model
         able = [entry.name for entry in self.config.llm_models if CAPABILITY in entry.capabilities]
-        return default if default in able else next(iter(able), None)
+        return self.embedding_model or (default if default in able else next(iter(able), None))
 
     def _embed_api(
         self, texts: list[str], model_name: str, model_config: ModelConfig
@@ -129,32 +142,46 @@ class Embedding:
 
     def embed(self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
         """A vector for each text, in their order: one text gives a list of one vector."""
-        return drive(self.embedding_flow(text, model, parameters), self._session).vectors
+        return self.embeddings(text, model, **parameters).vectors
 
     async def aembed(self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
         """As `embed`, on the event loop."""
-        return (await adrive(self.embedding_flow(text, model, parameters), self._session)).vectors
+        return (await self.aembeddings(text, model, **parameters)).vectors
 
     async def embed_batch(self: Embedder, texts: Sequence[str], model: str | None = None, **parameters: Any) -> Vectors:
-        """As `aembed`, for many texts; as many requests are made as they take."""
-        return (await adrive(self.embedding_flow(texts, model, parameters), self._session)).vectors
+        """As `aembed`, for many texts: as many requests as they take, `max_connections` of the provider at once."""
+        return (await self.aembeddings(texts, model, **parameters)).vectors
 
     def embeddings(
         self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any
     ) -> Embeddings:
         """As `embed`, with usage and cost."""
-        return drive(self.embedding_flow(text, model, parameters), self._session)
+        parts: list[Part | None] = []
+        for flow in self.embedding_flows(text, model, parameters):
+            parts.append(drive(flow, self._session))
+            if isinstance(parts[-1], ProviderError):
+                break
+        return _joined(parts)
 
     async def aembeddings(
         self: Embedder, text: str | Sequence[str], model: str | None = None, **parameters: Any
     ) -> Embeddings:
-        """As `embeddings`, on the event loop."""
-        return await adrive(self.embedding_flow(text, model, parameters), self._session)
+        """As `embeddings`, on the event loop. After a failure what is under way is finished, and nothing begun."""
+        slots = asyncio.Semaphore(self.config.max_connections)
+        failures: list[ProviderError] = []
 
-    def embedding_flow(
+        async def one(flow: Flow[Part]) -> Part | None:
+            async with slots:
+                part = None if failures else await adrive(flow, self._session)
+                failures.extend([part] if isinstance(part, ProviderError) else [])
+                return part
+
+        return _joined(await asyncio.gather(*map(one, self.embedding_flows(text, model, parameters))))
+
+    def embedding_flows(
         self: Embedder, text: str | Sequence[str], model: str | None, parameters: Mapping[str, Any]
-    ) -> Flow[Embeddings]:
-        """All requests that the texts take; raises ConfigurationError where no vectors can be made."""
+    ) -> list[Flow[Part]]:
+        """The requests that the texts take; raises ConfigurationError where no vectors can be made."""
         texts = _texts(text)
         if not self.embeds:
             raise _makes_none(self.name)
@@ -165,7 +192,8 @@ class Embedding:
                 hint=f"Name one, or list it in config.json under providers.{self.name}.llm_models, with "
                 f'"capabilities": ["{CAPABILITY}"].',
             )
-        return _all_portions(self, texts, chosen, parameters)
+        policy = self._policy(chosen)
+        return [_part(self, portion, chosen, parameters, policy) for portion in portions(texts)]
 
     def attempt_embedding(self: Embedder, request: Request, number: int) -> Flow[EmbeddingDelivery | ProviderError]:
         """One try by the class's own `_embed_api`."""
@@ -198,23 +226,35 @@ class _OneRequest:
         return outcome
 
 
-def _all_portions(
-    provider: Embedder, texts: Sequence[str], model: str, parameters: Mapping[str, Any]
-) -> Flow[Embeddings]:
-    policy = provider._policy(model)  # noqa: SLF001 - the mixin's own class
+def _part(
+    provider: Embedder, texts: list[str], model: str, parameters: Mapping[str, Any], policy: CallPolicy
+) -> Flow[Part]:
+    call = _OneRequest(provider)
+    turns = tuple(Message("user", text) for text in texts)
+    try:
+        response = yield from exchange(call, Request(provider.name, model, turns, parameters=parameters), policy)
+    except ProviderError as error:
+        return error
+    return call.vectors, response
+
+
+def _joined(parts: Iterable[Part | None]) -> Embeddings:
+    """All parts as one; raises the first error, with the attempts of all parts, as what they have cost is spent."""
     vectors: Vectors = []
     responses: list[Response] = []
-    for portion in portions(texts):
-        call = _OneRequest(provider)
-        turns = tuple(Message("user", text) for text in portion)
-        request = Request(provider.name, model, turns, parameters=parameters)
-        try:
-            responses.append((yield from exchange(call, request, policy)))
-        except ProviderError as error:
-            # What the portions before it have cost would be lost with them.
-            error.attempts = (*(tried for response in responses for tried in response.attempts), *error.attempts)
-            raise
-        vectors += call.vectors
+    errors: list[ProviderError] = []
+    attempts: list[Attempt] = []
+    for part in parts:
+        if isinstance(part, ProviderError):
+            errors.append(part)
+            attempts += part.attempts
+        elif part is not None:
+            vectors += part[0]
+            responses.append(part[1])
+            attempts += part[1].attempts
+    if errors:
+        errors[0].attempts = tuple(attempts)
+        raise errors[0]
     return Embeddings(vectors, tuple(responses))
 
 
@@ -278,6 +318,6 @@ def _delivered(outcome: Any, count: int, class_name: str) -> EmbeddingDelivery |
             f"{class_name}._embed_api returned {type(outcome).__name__}, not (vectors, usage)", reason="bad_return"
         )
     try:
-        return EmbeddingDelivery("", without_output(read_usage(outcome[1])), checked_vectors(outcome[0], count))
+        return EmbeddingDelivery("", without_output(read_usage(outcome[1])), vectors=checked_vectors(outcome[0], count))
     except BadResponseError as error:
         return error

@@ -9,11 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from llm_tester.cost_manager import UNPRICED, cost_of
-from llm_tester.errors import BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError, StreamAbandoned
+from llm_tester.errors import (
+    BadResponseError,
+    ConfigurationError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderTimeoutError,
+    StreamAbandoned,
+    is_providers_own,
+)
 from llm_tester.llms import call_log
 from llm_tester.llms.flow import Do, Effect, Flow, Wait
-from llm_tester.llms.retry import RetryPolicy
-from llm_tester.records import Attempt, Cost, Request, Response, UsageData
+from llm_tester.llms.retry import RetryBudget, RetryPolicy
+from llm_tester.records import Allowance, Attempt, Cost, Request, Response, UsageData
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,11 @@ class Delivery:
 
     text: str
     usage: UsageData
+    allowance: Allowance | None = None
+
+
+class Deferred(Exception):
+    """Raised by a session's wait that is to end now: the call is left for later."""
 
 
 class Journal(Protocol):
@@ -35,6 +48,9 @@ class Journal(Protocol):
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
+
+    def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
+        """A claimed call is left for later, between two attempts."""
 
 
 class Provider(Protocol):
@@ -62,7 +78,7 @@ class Provider(Protocol):
 
 
 class Admission(Protocol):
-    """What an attempt must pass: a budget, a limit, a breaker."""
+    """What an attempt must pass: a budget, a limit, a breaker. A ProviderError that it raises refuses the attempt."""
 
     def admit(self, request: Request, number: int) -> Generator[Effect, Any, Settle]:
         """Let attempt `number` pass, perhaps after a wait; raises what refuses it. What it returns is told the end."""
@@ -78,42 +94,85 @@ def _unpriced(usage: UsageData) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """What surrounds the attempts of a call: retries, admissions in their order, prices, the journal and the clocks."""
+    """What surrounds the attempts of a call: retries, admissions in their order, prices, the journal and the clocks.
+
+    A `patient` call waits out an open breaker and a long Retry-After, where another one fails at once; `is_open` says
+    whether the breaker is open now.
+    """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     cost: Callable[[UsageData], Cost] = _unpriced
     admissions: tuple[Admission, ...] = ()
+    budget: RetryBudget | None = None
     journal: Journal | None = None
     streamed: bool = False
     refuse_changes: bool = False
+    patient: bool = False
+    is_open: Callable[[], bool] = bool
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call on its way: `again` is the wait before the next attempt in seconds, None where there is none."""
+
+    provider: Provider
+    request: Request
+    policy: CallPolicy
+    attempts: list[Attempt] = field(default_factory=list)
+    retries: int = 0
+    again: float | None = None
+    waited: float = 0.0
 
 
 def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[Response]:
     """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came.
 
-    With `refuse_changes` a parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent.
+    With `refuse_changes` a parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent. A wait
+    that is broken off by Deferred leaves the call, which the journal is told.
     """
     if policy.refuse_changes:
         refuse_changes(provider, request)
     call_log.asked(request)
-    attempts: list[Attempt] = []
-    waited = 0.0
+    call = _Call(provider, request, policy)
+    if policy.budget is not None:
+        policy.budget.earn()
+    try:
+        outcome = yield from _until_final(call)
+    except Deferred:
+        if policy.journal is not None and call.attempts:
+            attempts, journal = tuple(call.attempts), policy.journal
+            yield Do(lambda: journal.deferred(attempts))
+        raise
+    if isinstance(outcome, Response):
+        call_log.answered(request, outcome)
+        return outcome
+    outcome.hint = outcome.hint or policy.retry.explain(len(call.attempts), outcome)
+    call_log.failed(request, outcome)
+    raise outcome
+
+
+def _until_final(call: _Call) -> Generator[Effect, Any, Response | ProviderError]:
     while True:
-        number = len(attempts) + 1
-        outcome = yield from _admitted(provider, request, policy, attempts, waited)
+        outcome = yield from _admitted(call)
         if isinstance(outcome, Response):
-            call_log.answered(request, outcome)
             return outcome
-        delay = policy.retry.delay(number, outcome)
-        if delay is None:
-            outcome.hint = outcome.hint or policy.retry.explain(number, outcome)
-            call_log.failed(request, outcome)
-            raise outcome
-        call_log.retrying(request, outcome, delay)
-        waited = delay * 1000
-        yield Wait(delay)
+        if call.again is None:
+            if not _waits_out(call, outcome):
+                return outcome
+            if not call.policy.is_open():
+                yield from _note_end(call, outcome)
+                return outcome
+            call.again = 0.0
+        call_log.retrying(call.request, outcome, call.again)
+        call.waited = call.again * 1000
+        yield Wait(call.again)
+
+
+def _waits_out(call: _Call, error: ProviderError) -> bool:
+    """Whether this failure is not the call's last one as long as the breaker is open, as it is the provider's own."""
+    return call.policy.patient and is_providers_own(error) and not error.text
 
 
 def refuse_changes(provider: Provider, request: Request) -> None:
@@ -127,37 +186,50 @@ def refuse_changes(provider: Provider, request: Request) -> None:
         )
 
 
-def _admitted(
-    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], waited: float
-) -> Generator[Effect, Any, Response | ProviderError]:
+def _admitted(call: _Call) -> Generator[Effect, Any, Response | ProviderError]:
     """One attempt that passes each admission anew, and tells each what came of it once that is durable."""
     settles: list[Settle] = []
     outcome: Response | ProviderError | None = None
     try:
-        for admission in policy.admissions:
-            settle = yield from admission.admit(request, len(attempts) + 1)
-            settles.append(settle)
-        outcome = yield from _attempt(provider, request, policy, attempts, waited)
+        refusal = yield from _admit(call, settles)
+        if refusal is not None:
+            return refusal
+        outcome = yield from _attempt(call)
         return outcome
     finally:
         for told in reversed(settles):
             told(outcome)
 
 
-def _attempt(
-    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], waited: float
-) -> Generator[Effect, Any, Response | ProviderError]:
+def _admit(call: _Call, settles: list[Settle]) -> Generator[Effect, Any, ProviderError | None]:
+    """Pass the admissions; the refusal that a provider's limiter or breaker answers with, where one does."""
+    try:
+        for admission in call.policy.admissions:
+            settle = yield from admission.admit(call.request, len(call.attempts) + 1)
+            settles.append(settle)
+    except ProviderError as refusal:
+        call.again = 0.0 if call.policy.patient else None
+        refusal.provider, refusal.model = call.provider.name, call.request.model
+        refusal.attempts = tuple(call.attempts)
+        if call.again is None and call.attempts:
+            yield from _note_end(call, refusal)
+        return refusal
+    return None
+
+
+def _attempt(call: _Call) -> Generator[Effect, Any, Response | ProviderError]:
     """One attempt, from the claim until its result is durable."""
+    provider, request, policy, attempts = call.provider, call.request, call.policy, call.attempts
     if policy.journal is not None and not attempts:
         yield Do(policy.journal.claim)
     started, begun = policy.now(), policy.clock()
     attempt = provider.attempt_stream if policy.streamed else provider.attempt
     outcome = _without_key((yield from attempt(request, len(attempts) + 1)), provider)
     elapsed = (policy.clock() - begun) * 1000
-    record = _record(provider, request, outcome, len(attempts) + 1, waited, elapsed, started)
+    record = _record(provider, request, outcome, len(attempts) + 1, call.waited, elapsed, started)
     attempts.append(replace(record, usage=outcome.usage, cost=_cost(outcome, policy)))
     if isinstance(outcome, ProviderError):
-        yield from _note_failure(provider, request, policy, attempts, outcome)
+        yield from _note_failure(call, outcome)
         return outcome
     response = _response(provider, request, policy, attempts, outcome)
     if policy.journal is not None:
@@ -178,13 +250,29 @@ def _without_key(outcome: Delivery | ProviderError, provider: Provider) -> Deliv
     return outcome
 
 
-def _note_failure(
-    provider: Provider, request: Request, policy: CallPolicy, attempts: list[Attempt], error: ProviderError
-) -> Generator[Effect, Any, None]:
-    error.provider, error.model = provider.name, request.model
-    error.attempts = tuple(attempts)
-    if policy.journal is not None and policy.retry.delay(len(attempts), error) is None:
-        journal = policy.journal
+def _note_failure(call: _Call, error: ProviderError) -> Generator[Effect, Any, None]:
+    error.provider, error.model = call.provider.name, call.request.model
+    error.attempts = tuple(call.attempts)
+    call.again = _delay(call, error)
+    if call.again is None and not _waits_out(call, error):
+        yield from _note_end(call, error)
+
+
+def _delay(call: _Call, error: ProviderError) -> float | None:
+    """Seconds until the next attempt, which is paid for with a retry of the call's own and one of the shared budget."""
+    policy = call.policy
+    if policy.retry.requeues(error):
+        return 0.0
+    delay = policy.retry.delay(call.retries + 1, error)
+    if delay is None or (policy.budget is not None and not policy.budget.spend()):
+        return None
+    call.retries += 1
+    return delay
+
+
+def _note_end(call: _Call, error: ProviderError) -> Generator[Effect, Any, None]:
+    if call.policy.journal is not None:
+        journal = call.policy.journal
         yield Do(lambda: journal.failed(error))
 
 
@@ -213,7 +301,8 @@ def _cost(outcome: Delivery | ProviderError, policy: CallPolicy) -> Cost | None:
         cost = policy.cost(outcome.usage)
         # What a stream had counted when it broke off is not all that was made.
         return replace(cost, complete=False) if outcome.text or isinstance(outcome, StreamAbandoned) else cost
-    if outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
+    cut = isinstance(outcome, ProviderConnectionError) and outcome.sent
+    if cut or outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
         return policy.cost(UsageData())
     return None
 
@@ -242,4 +331,5 @@ def _response(
         not_applied=provider.not_applied(request),
         simulated=provider.is_simulated,
         call_id=request.call_id,
+        allowance=delivery.allowance,
     )

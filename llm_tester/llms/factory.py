@@ -31,14 +31,17 @@ class ProviderFactory:
         model: str | None = None,
         use_fallback: bool = True,
         *,
+        embedding_model: str | None = None,
         workspace: Workspace | None = None,
     ) -> BaseLLM:
-        """The provider of that name, else the one that the environment chooses, whose default model is `model`.
+        """The provider of that name, else the one that the environment chooses, whose default model is `model`, and
+        that of vectors `embedding_model`.
 
         With `use_fallback` those of LLM_TESTER_FALLBACK_PROVIDER and LLM_TESTER_USE_LOCAL_FALLBACK stand behind it.
         """
         registry = _registry(workspace)
         primary = _bound(registry, chosen_provider(registry, provider_type).name, model)
+        primary.embedding_model = embedding_model
         return combined(chain_of(registry, primary)) if use_fallback else primary
 
     @staticmethod

@@ -26,7 +26,7 @@ def failure_of(error: BaseException, class_name: str) -> ProviderError:
     kinds = " ".join(kind.__name__ for kind in type(error).__mro__)
     if "Timeout" in kinds:
         return ProviderTimeoutError(message)
-    if "ConnectionError" in kinds or "ConnectError" in kinds:
+    if any(kind in kinds for kind in ("ConnectionError", "ConnectError", "URLError")):
         return ProviderConnectionError(message)
     return ProviderError(message)
 

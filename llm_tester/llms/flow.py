@@ -59,7 +59,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """Wait for one of a limiter's slots; who acquired it calls the slot's `release`."""
+    """Wait for one of a limiter's slots; the answer is what it gives, and who acquired it gives it back."""
 
     slot: Slot
 
@@ -93,16 +93,13 @@ Flow = Generator[Effect, Any, T]
 
 
 class Slot(Protocol):
-    """A shared limit: both ways of waiting for it, and giving back."""
+    """A shared limit: both ways of waiting for it."""
 
-    def acquire(self) -> None:
+    def acquire(self) -> Any:
         """Wait in this thread."""
 
-    async def aacquire(self) -> None:
+    async def aacquire(self) -> Any:
         """Wait on the event loop."""
-
-    def release(self) -> None:
-        """Give the slot back."""
 
 
 class Transport(Protocol):

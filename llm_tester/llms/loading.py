@@ -182,7 +182,7 @@ def _restore(name: str, before: ModuleType | None) -> None:
 
 def _import_failure(where: str, error: BaseException, own: str = "") -> ProviderLoadError:
     if isinstance(error, SystemExit):
-        return ProviderLoadError(f"{where}: calls sys.exit when it is imported")
+        return ProviderLoadError(f"{where}: calls sys.exit when it is imported", hint="Take the call out.")
     hint = ""
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]

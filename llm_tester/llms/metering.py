@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Protocol
 
 from llm_tester.catalogue import ModelEntry, ProviderConfig
-from llm_tester.environment import is_on
+from llm_tester.environment import DISABLED, is_on
 from llm_tester.llms.backoff import Errors, F, retrying
 from llm_tester.llms.price_sources import resolve_rates
 from llm_tester.llms.retry import RetryPolicy
-from llm_tester.llms.token_counts import TokenCount, count, encoding_of
+from llm_tester.llms.token_counts import Encoding, TokenCount, count, encoding_of
 
 
 class Metered(Protocol):
@@ -20,6 +20,7 @@ class Metered(Protocol):
     config: ProviderConfig
     environment: Mapping[str, str]
     retry: RetryPolicy | None
+    encodings: dict[str, Encoding | None]
 
     def get_default_model(self) -> str | None:
         """The model that is used where none is named."""
@@ -45,8 +46,12 @@ class Metering:
         where LLM_TESTER_DISABLE_PROVIDERS is on.
         """
         model = model_name or self.get_default_model() or ""
-        offline = is_on(self.environment, "LLM_TESTER_DISABLE_PROVIDERS")
-        return count(text, None if offline else encoding_of(model))
+        if is_on(self.environment, DISABLED):
+            return count(text)
+        if model not in self.encodings:
+            # Kept where there is none too: without a network each try to fetch one takes its time.
+            self.encodings[model] = encoding_of(model)
+        return count(text, self.encodings[model])
 
     @property
     def max_context_size(self: Metered) -> int | None:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from llm_tester.config import RetrySettings
 from llm_tester.cost_manager import Rates, cost_of
 from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.exchange import CallPolicy, Journal, exchange
+from llm_tester.llms.bounds import capped
+from llm_tester.llms.budgets import Budget
+from llm_tester.llms.circuit_breaker import CircuitBreaker
+from llm_tester.llms.exchange import Admission, CallPolicy, Journal, exchange
 from llm_tester.llms.flow import Session, adrive, drive
+from llm_tester.llms.guard import Guard, Patience
+from llm_tester.llms.limiter import Limiter
 from llm_tester.llms.limits import ConnectionSlots
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
+from llm_tester.llms.policy_settings import breaker_settings, retry_settings
 from llm_tester.llms.price_sources import resolve_rates
-from llm_tester.llms.retry import RetryPolicy
+from llm_tester.llms.retry import RetryBudget, RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream
 from llm_tester.records import Request, Response, UsageData
 
 
 class ProviderManager:
     """Calls to the named providers (None: any). At most `max_connections` are in flight to one provider at once, the
-    provider's own number where it is None."""
+    provider's own number where it is None; all together cost at most what `budget` allows.
+
+    Its calls share limiters, circuit breakers and retries. With `patience` they wait out open breakers and refusals, as
+    a run does, instead of failing at once.
+    """
 
     def __init__(
         self,
@@ -33,6 +44,9 @@ class ProviderManager:
         retry: RetryPolicy | None = None,
         max_connections: int | None = None,
         session: Session | None = None,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        budget: Budget | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
         self._registry = registry or default_registry()
@@ -40,7 +54,10 @@ class ProviderManager:
         self._max_connections = max_connections
         self._sessions: dict[str, Session] = {}
         self._session = session
+        self._patience, self._clock = patience, clock
+        self._budget = budget
         self._slots: dict[str, ConnectionSlots] = {}
+        self._guards: dict[tuple[str, str], Guard] = {}
         self._rates: dict[tuple[str, str], Rates] = {}
 
     def __enter__(self) -> Self:
@@ -70,39 +87,87 @@ class ProviderManager:
     def respond(self, request: Request, journal: Journal | None = None) -> Response:
         """The usage-tracked answer to `request`; raises the last ProviderError with every attempt in it."""
         provider = self.provider(request.provider)
-        return drive(exchange(provider, request, self.policy(provider, request.model, journal)), self._driver(provider))
+        policy = self.policy(provider, request.model, journal)
+        return drive(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     async def arespond(self, request: Request, journal: Journal | None = None, rates: Rates | None = None) -> Response:
         """As `respond`, on the event loop; at `rates` where they are given."""
         provider = self.provider(request.provider)
         policy = self.policy(provider, request.model, journal, rates)
-        return await adrive(exchange(provider, request, policy), self._driver(provider))
+        return await adrive(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def stream(self, request: Request) -> Stream:
         """The answer's text as it comes, its `response` at the end; the slot is held until then."""
         provider = self.provider(request.provider)
         policy = replace(self.policy(provider, request.model), streamed=True)
-        return Stream(exchange(provider, request, policy), self._driver(provider))
+        return Stream(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def astream(self, request: Request) -> AsyncStream:
         """As `stream`, on the event loop."""
         provider = self.provider(request.provider)
         policy = replace(self.policy(provider, request.model), streamed=True)
-        return AsyncStream(exchange(provider, request, policy), self._driver(provider))
+        return AsyncStream(exchange(provider, self.bounded(request), policy), self._driver(provider))
 
     def policy(
         self, provider: BaseLLM, model: str, journal: Journal | None = None, rates: Rates | None = None
     ) -> CallPolicy:
         """What surrounds a call to this model."""
         priced = rates or self.rates(provider, model)
-        settings = self._registry.workspace.settings
-        return CallPolicy(
-            retry=self._retry or retry_policy(settings.retry),
-            refuse_changes=settings.on_unsupported == "error",
+        retry = self._retry_policy()
+        policy = CallPolicy(
+            retry=retry,
+            refuse_changes=self._registry.workspace.settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
-            admissions=(self.slots(provider),),
             journal=journal,
         )
+        if provider.is_simulated:
+            # Its failures are part of what is told, and there is nobody to spare.
+            return replace(policy, retry=replace(retry, requeue_limited=False), admissions=(self.slots(provider),))
+        guard = self.guard(provider, model)
+        waits = guard.admissions(longest=retry.max_delay, patience=self._patience)
+        return replace(
+            policy,
+            admissions=(*waits, *self._charges(provider, priced)),
+            budget=guard.budget,
+            patient=self._patience is not None,
+            is_open=guard.is_open,
+        )
+
+    def guard(self, provider: BaseLLM, model: str) -> Guard:
+        """The limiter, breaker and retries that all calls to this model share."""
+        key = (provider.name, model)
+        if key not in self._guards:
+            settings = breaker_settings(self._registry.workspace)
+            name, clock = f"{provider.name}:{model}", self._clock
+            threshold, timeout = settings.failure_threshold, settings.recovery_timeout
+            breaker = CircuitBreaker(threshold, timeout, name=name, clock=clock) if settings.enabled else None
+            limits = provider.model_entry(model).rate_limits or provider.config.rate_limits
+            slots, most = self.slots(provider), self._retry_policy().max_retries
+            guard = Guard(Limiter(slots.size, limits, clock=clock), slots, breaker, RetryBudget(reserve=max(10, most)))
+            # Another thread may be here too; all must get the same object.
+            self._guards.setdefault(key, guard)
+        return self._guards[key]
+
+    def is_in_trouble(self, provider: str, model: str) -> bool:
+        """Whether calls to this model wait because it keeps failing, or wants to be left alone."""
+        found = self.provider(provider)
+        return not found.is_simulated and self.guard(found, model).is_in_trouble()
+
+    def _retry_policy(self) -> RetryPolicy:
+        if self._retry is None:
+            settings = retry_settings(self._registry.workspace)
+            self._retry = RetryPolicy(**settings.model_dump(), requeue_limited=self._patience is not None)
+        return self._retry
+
+    def _charges(self, provider: BaseLLM, rates: Rates) -> tuple[Admission, ...]:
+        if self._budget is None:
+            return ()
+        return (self._budget.admission(provider, rates),)
+
+    def bounded(self, request: Request) -> Request:
+        """`request` with an end to its answer where a budget needs one."""
+        budgeted = self._budget is not None and not self.provider(request.provider).is_simulated
+        return capped(request) if budgeted else request
 
     def rates(self, provider: BaseLLM, model: str) -> Rates:
         """The prices of a model, resolved once."""
@@ -124,10 +189,7 @@ class ProviderManager:
             return self._session
         if provider.name not in self._sessions:
             size = self.slots(provider).size
-            self._sessions.setdefault(provider.name, Session(provider.make_transport(size), threads=size))
+            asleep = self._patience.asleep if self._patience else asyncio.sleep
+            session = Session(provider.make_transport(size), threads=size, asleep=asleep)
+            self._sessions.setdefault(provider.name, session)
         return self._sessions[provider.name]
-
-
-def retry_policy(settings: RetrySettings) -> RetryPolicy:
-    """The policy that config.json declares."""
-    return RetryPolicy(**settings.model_dump())

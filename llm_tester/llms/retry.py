@@ -13,25 +13,27 @@ from llm_tester.errors import OverloadedError, ProviderError, QuotaExceededError
 class RetryBudget:
     """Retries that all calls share: each first attempt earns `ratio` of one, so an outage does not multiply the load.
 
-    Attempts stay within (1 + `ratio`) times the calls. Safe to share between threads.
+    Attempts stay within (1 + `ratio`) times the calls and `reserve` more, which single calls can live on; what is
+    saved up never exceeds `most`. Safe to share between threads.
     """
 
-    def __init__(self, ratio: float = 0.5) -> None:
+    def __init__(self, ratio: float = 0.4, reserve: float = 10, most: float = 100) -> None:
         self.ratio = ratio
-        self._earned = 0.0
+        self._most = most
+        self._saved = float(min(reserve, most))
         self._lock = threading.Lock()
 
     def earn(self) -> None:
         """A call made its first attempt."""
         with self._lock:
-            self._earned += self.ratio
+            self._saved = min(self._most, self._saved + self.ratio)
 
     def spend(self) -> bool:
         """Take one retry, if one is left."""
         with self._lock:
-            if self._earned < 1:
+            if self._saved < 1:
                 return False
-            self._earned -= 1
+            self._saved -= 1
             return True
 
 
@@ -74,7 +76,7 @@ class RetryPolicy:
     def requeues(self, error: ProviderError) -> bool:
         """Whether the call goes back behind the limiter instead of using up a retry."""
         limited = isinstance(error, RateLimitError) or (isinstance(error, OverloadedError) and error.status == 529)
-        return self.requeue_limited and limited and is_retryable(error)
+        return self.requeue_limited and limited and is_retryable(error) and not error.text
 
     def explain(self, attempt: int, error: ProviderError) -> str:
         """Why no further attempt is made, in a few words; empty for an error that is final by itself."""

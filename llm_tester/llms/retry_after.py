@@ -41,7 +41,16 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 def _reset(headers: Mapping[str, str], template: str, now: float) -> float | None:
     if headers.get(template.format("remaining"), "").strip() != "0":
         return None
-    text = headers.get(template.format("reset"), "").strip()
+    return reset_seconds(headers.get(template.format("reset"), ""), now)
+
+
+def reset_seconds(text: str, now: float) -> float | None:
+    """Seconds until a reset that is told as a Go duration, in seconds, or as an RFC 3339 or Unix time."""
+    text = text.strip()
+    number = _number(text)
+    if number is not None:
+        # Seconds since 1970 are told from a span by their size: no limit lasts 30 years.
+        return number if number < 1e9 else max(0.0, number - now)
     return go_duration(text) if _GO_DURATION.fullmatch(text) else _timestamp(text, now)
 
 

@@ -71,7 +71,9 @@ def _events(reply: OpenReply, parser: StreamParser, texts: list[str], timeout: f
         if failure is not None:
             raise failure
     if not parser.finished:
-        raise ProviderConnectionError("the stream ended before the answer did")
+        cut = ProviderConnectionError("the stream ended before the answer did")
+        cut.sent = True
+        raise cut
 
 
 def _texts(parser: StreamParser, events: list[Event]) -> tuple[tuple[str, ...], ProviderError | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import threading
 import time
@@ -350,6 +351,10 @@ async def closed_with_its_loop(session: Closable) -> AsyncGenerator[None, None]:
         await session.close()
 
 
+NEVER_MADE = re.compile("Connector|NewConnection|NameResolution|ConnectError|ConnectTimeout|Refused|SSL|Proxy")
+"""Errors, of all clients, of a connection that was not made."""
+
+
 def late(seconds: float) -> ProviderTimeoutError:
     """The error of a deadline."""
     return ProviderTimeoutError(f"no whole answer within {seconds:g} s")
@@ -358,12 +363,13 @@ def late(seconds: float) -> ProviderTimeoutError:
 def unreachable(error: BaseException, effect: Network) -> ProviderConnectionError:
     """What the system said; the error's own text would hold the address, and that may hold a key."""
     host = effect.stream.host if isinstance(effect, Read) else effect.request.host
-    cause: BaseException | None = error
-    reason = ""
-    while cause is not None and not reason:
-        reason = (cause.strerror or "") if isinstance(cause, OSError) else ""
-        cause = cause.__cause__ or cause.__context__
-    return ProviderConnectionError(f"{type(error).__name__} at {host}{f': {reason}' if reason else ''}")
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    reason = next((cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror), "")
+    failure = ProviderConnectionError(f"{type(error).__name__} at {host}{f': {reason}' if reason else ''}")
+    failure.sent = isinstance(effect, Read) or not any(NEVER_MADE.search(type(cause).__name__) for cause in chain)
+    return failure
 
 
 def proxy_for(url: str) -> str | None:

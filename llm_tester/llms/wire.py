@@ -30,6 +30,7 @@ from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
+from llm_tester.llms.rate_headers import allowance
 from llm_tester.llms.redaction import AddressFilter
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.retry_after import retry_after
@@ -132,13 +133,16 @@ class HTTPProvider(BaseLLM):
 
     def read_as(self, reply: Reply, request: Request, parse: Callable[[Reply, Request], D]) -> D | ProviderError:
         """As `read`, where something else than the answer to a chat is parsed."""
+        told = allowance(reply.headers, time.time())
         try:
             if reply.status == 200:
-                return parse(reply, request)
+                delivery = parse(reply, request)
+                return delivery if told is None else replace(delivery, allowance=told)
             error = self.error_of(reply)
         except ProviderError as found:
             error = found
             error.usage = error.usage or self._usage_in(reply)
+        error.allowance = told
         # Twice as much, so that no half of a key is left at the end.
         error.raw = self.redact(reply.body[: 2 * RAW_KEPT].decode("utf-8", "replace"))[:RAW_KEPT]
         return error

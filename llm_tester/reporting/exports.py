@@ -35,8 +35,9 @@ _UNSEEN = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def write_json(report: Report, rows: Iterable[Result], out: TextIO) -> None:
-    """One object: what `run --json` prints, and "results" with a row per sample and entrant."""
-    head = json.dumps(report.to_json(), ensure_ascii=False, indent=2)
+    """One object: what `run --json` prints, "tasks" with fields and hardest samples, and "results" with a row per
+    sample and entrant."""
+    head = json.dumps(report.to_json() | {"tasks": report.details()}, ensure_ascii=False, indent=2)
     out.write(f'{head.removesuffix("}").rstrip()},\n  "results": [')
     separator = "\n    "
     for row in rows:

@@ -21,11 +21,18 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells of a table; `share`, 0 to 1, is drawn as a bar, and a `total` row closes a group."""
+    """Cells of a table; `share`, 0 to 1, is drawn as a bar below the last cell, `shares` below each, and a `total`
+    row closes a group."""
 
     cells: tuple[str, ...]
     share: float | None = None
     total: bool = False
+    shares: tuple[float | None, ...] = ()
+
+    @property
+    def bars(self) -> tuple[float | None, ...]:
+        """The bar of each cell, where it has one."""
+        return self.shares or (*(None for _ in self.cells[1:]), self.share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 from llm_tester.reporting.charts import Point, pareto, scatter
+from llm_tester.reporting.field_grids import field_grid, hardest_grid
 from llm_tester.reporting.grids import (
     Grid,
     Row,
@@ -78,7 +79,9 @@ def _page(report: Report, task: TaskReport) -> TaskPage:
         wide=wide,
         narrow=narrow,
         caption=_caption(points, task),
-        grids=(class_grid(report, task), outcome_grid(report, task), projection_grid(report, task)),
+        grids=tuple(
+            made(report, task) for made in (field_grid, hardest_grid, class_grid, outcome_grid, projection_grid)
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from llm_tester.reporting.field_grids import field_grid, hardest_grid
 from llm_tester.reporting.grids import (
     Grid,
     class_grid,
@@ -42,7 +43,7 @@ def markdown(report: Report) -> str:
     for note in [*notes(report), *price_notes(report.run, report.entrants)]:
         lines += [f"> {markdown_cell(note)}", ""]
     for task in report.tasks:
-        lines += [*_task(task), *_money(report, task)]
+        lines += [*_task(task), *_grids(report, task)]
     lines += _grid(price_grid(report.entrants), "##")
     if report.errors:
         rows = [(entrant, error, str(count)) for (entrant, error), count in report.errors.items()]
@@ -76,8 +77,8 @@ def _task(task: TaskReport) -> list[str]:
     return [*head, *table(COLUMNS, rows), "", markdown_cell(verdict_text(task)), ""]
 
 
-def _money(report: Report, task: TaskReport) -> list[str]:
-    grids = (leaderboard_grid, class_grid, outcome_grid, projection_grid)
+def _grids(report: Report, task: TaskReport) -> list[str]:
+    grids = (leaderboard_grid, field_grid, hardest_grid, class_grid, outcome_grid, projection_grid)
     return [line for made in grids for line in _grid(made(report, task))]
 
 
@@ -85,7 +86,13 @@ def _grid(grid: Grid, level: str = "###") -> list[str]:
     if not grid.rows:
         return []
     note = [markdown_cell(grid.note), ""] if grid.note else []
-    return [f"{level} {grid.title}", "", *note, *table(grid.head, [row.cells for row in grid.rows]), ""]
+    return [
+        f"{level} {grid.title}",
+        "",
+        *note,
+        *table([markdown_cell(head) for head in grid.head], [row.cells for row in grid.rows]),
+        "",
+    ]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
+from llm_tester.cost_manager import usd_text
+from llm_tester.evals.run_budgets import BudgetState
+from llm_tester.evals.run_notes import dropped_entrants, outage_of
 from llm_tester.evals.run_records import UnknownCall
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing, Verdict
 from llm_tester.reporting.report import Report, TaskReport
-from llm_tester.reporting.text import counted, dollars, milliseconds, share
+from llm_tester.reporting.text import counted, dollars, milliseconds, one_line, share
+
+MAX_CAUSE = 400
 
 
 def score_text(standing: Standing) -> str:
@@ -112,6 +117,9 @@ def notes(report: Report) -> list[str]:
     found += [
         f"{name}: another model answered than was asked for: {models}." for name, models in _others(report).items()
     ]
+    found += [*dropped_notes(report), *outage_notes(report), *budget_notes(report.budget), *_resumption_notes(report)]
+    if report.canaries_usd:
+        found.append(f"The calls that tried the models before the run cost {dollars(report.canaries_usd)}.")
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
     errors = report.count(Outcome.ERROR)
     if errors:
@@ -126,6 +134,31 @@ def notes(report: Report) -> list[str]:
         found.append(f"The cost of {counted(calls, 'call')} is unknown; sums hold what is known.")
     if odd := sum(standing.inconsistent for standing in report.standings):
         found.append(f"{counted(odd, 'answer')} reported token counts that cannot be; their cost is unknown.")
+    return found
+
+
+def dropped_notes(report: Report) -> list[str]:
+    """Whom the run dropped after its first call, and why."""
+    return [
+        one_line(f"{found.entrant} was dropped, as its first call failed. {found.cause}", MAX_CAUSE)
+        for found in dropped_entrants(report.run)
+    ]
+
+
+def outage_notes(report: Report) -> list[str]:
+    """Whose outage the run stopped at."""
+    outage = outage_of(report.run)
+    if outage is None:
+        return []
+    return [f"Stopped: {outage.entrant} brought no answer for {outage.seconds:,.0f} s."]
+
+
+def _resumption_notes(report: Report) -> list[str]:
+    found = []
+    for entry in report.run.settings.get("resumed", ()):
+        parts = ["asked samples again that had ended in an error"] if entry["retry_errors"] else []
+        parts += ["left calls of unknown fate as they were"] if entry["keep_unknown"] else []
+        found.append(f"Resumed on {entry['at'][:10]}: {' and '.join(parts)}.")
     return found
 
 
@@ -148,6 +181,24 @@ def _others(report: Report) -> dict[str, str]:
         name: ", ".join(f"{model} ({counted(count, 'answer')})" for model, count in models.most_common(5))
         for name, models in found.items()
     }
+
+
+def budget_text(budget: BudgetState | None) -> str:
+    """A run's own budget and what is left of it; empty where it has none."""
+    if budget is None or budget.usd is None:
+        return ""
+    kept = f", ${usd_text(budget.reserved)} kept for calls of unknown cost" if budget.reserved else ""
+    return f"${usd_text(budget.usd)}: ${usd_text(budget.spent)} spent{kept}"
+
+
+def budget_notes(budget: BudgetState | None) -> list[str]:
+    """What to know of a run's budget, and at which one it stopped."""
+    found = [f"Budget of {text}."] if (text := budget_text(budget)) else []
+    if budget is not None and (stop := budget.stop) is not None:
+        found.append(
+            f"Stopped at {stop.budget} of ${usd_text(stop.usd)}, before a call that can cost ${usd_text(stop.needed)}."
+        )
+    return found
 
 
 def unknown_text(call: UnknownCall) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from llm_tester.cost_manager import usd_text
 from llm_tester.evals.run_records import EntrantRecord, RunRecord
 from llm_tester.llms.price_sources import differing_rates
+from llm_tester.reporting.phrases import budget_text
 from llm_tester.reporting.report import Report
 from llm_tester.reporting.text import one_line
 
@@ -30,8 +31,11 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Tasks", ", ".join(tasks)),
         ("Entrants", ", ".join(_entrants(report))),
         ("Hosts", ", ".join(hosts)),
+        ("Epochs", f"{run.epochs}" if run.epochs > 1 else ""),
         ("Seed", f"{run.seed}{f', at most {limit:,} samples a task' if limit else ''}"),
+        ("Budget", budget_text(report.budget)),
         ("Repriced", ", ".join(_repricing(report))),
+        ("Rescored", ", ".join(_rescoring(report))),
         ("LLM Tester", str(run.settings.get("version", ""))),
     ]
     return [(name, one_line(text, MAX_FACT)) for name, text in found if text]
@@ -53,6 +57,11 @@ def _entrants(report: Report) -> list[str]:
 def _repricing(report: Report) -> list[str]:
     notes = report.run.settings.get("repriced", ())
     return [f"{note['entrant']} on {note['at'][:10]}: {note['was']} before, now {note['is']}" for note in notes]
+
+
+def _rescoring(report: Report) -> list[str]:
+    notes = report.run.settings.get("rescored", ())
+    return [f"{', '.join(note['tasks'])} on {note['at'][:10]} (version {note['version']})" for note in notes]
 
 
 def price_notes(run: RunRecord, entrants: Iterable[EntrantRecord]) -> list[str]:

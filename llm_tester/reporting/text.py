@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
+from typing import Any
 
 from llm_tester.cost_manager import usd_text
 
@@ -23,6 +25,11 @@ def one_line(text: str, width: int) -> str:
     """`text` on one line of at most `width` characters."""
     flat = " ".join(printable(text).split())
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+
+
+def plain(value: Any) -> str:
+    """A target as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def markdown_cell(text: str) -> str:

@@ -6,18 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llm_tester.testing.contract import check_provider
     from llm_tester.testing.plays import ABSENT, Fault, Play, Received, Scripted, ToolCall
     from llm_tester.testing.server import LoopbackServer
     from llm_tester.testing.traffic import Rate
 
 _MODULES = {
+    "contract": ("check_provider",),
     "plays": ("ABSENT", "Fault", "Play", "Received", "Scripted", "ToolCall"),
     "server": ("LoopbackServer",),
     "traffic": ("Rate",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
-__all__ = ["ABSENT", "Fault", "LoopbackServer", "Play", "Rate", "Received", "Scripted", "ToolCall"]
+__all__ = ["ABSENT", "Fault", "LoopbackServer", "Play", "Rate", "Received", "Scripted", "ToolCall", "check_provider"]
 
 
 def __getattr__(name: str) -> Any:

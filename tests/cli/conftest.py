@@ -22,6 +22,8 @@ PAID = """
 from llm_tester import BaseLLM
 
 class Paid(BaseLLM):
+    applies = frozenset({"max_tokens"})
+
     def _call_llm_api(self, prompt, system_prompt, model_name, model_config):
         return str(int(prompt.split()[0]) + 1), {"input": 10, "output": 1}
 """

@@ -80,6 +80,30 @@ def test_what_is_left_out_is_told(bench: Bench) -> None:
     assert 'have no input or no target are left out ("skip" in task.json): 1, the first is orders.csv:' in ended.out
 
 
+@pytest.mark.parametrize(
+    ("labels", "options"),
+    [
+        (["A", "B", "C"], ["A", "B", "C"]),
+        (["north east", "South"], ["South", "north east"]),
+        (["B", "C", "D"], None),
+        (["A", "Beta"], None),
+        (["a_b", "a b", "ab"], None),
+        (["Rome", "rome"], None),
+        (["**", "x y"], None),
+        ([f"label {n}" for n in range(12)], sorted(f"label {n}" for n in range(12))),
+        ([f"label {n}" for n in range(13)], None),
+        (["yes", "no"], None),
+    ],
+)
+def test_labels_are_a_choice_where_none_can_be_taken_for_another(
+    bench: Bench, labels: list[str], options: list[str] | None
+) -> None:
+    rows = "".join(f"text {n},{labels[n % len(labels)]}\n" for n in range(4 * len(labels)))
+    bench.write("s.csv", f"text,label\n{rows}")
+    task = made(bench, "--from", "s.csv", "--input", "text", "--target", "label")
+    assert task["scorer"] == ({"type": "exact"} if options is None else {"type": "choice", "choices": options})
+
+
 def test_one_column_of_few_labels_is_asked_for_as_one_of_them(bench: Bench) -> None:
     bench.write("s.csv", "text,label\n" + "".join(f"text {n},{'good' if n % 2 else 'bad'}\n" for n in range(20)))
     task = made(bench, "--from", "s.csv", "--input", "text", "--target", "label")

@@ -15,6 +15,8 @@ CLAIMS = (
     + """
 
 class Looking(BaseLLM):
+    applies = frozenset({"max_tokens"})
+
     def _call_llm_api(self, prompt, system_prompt, model_name, model_config):
         file = HERE.parent.parent / ".llm_tester" / "ledger.sqlite3"
         ledger = sqlite3.connect(f"file:{file}?mode=ro", uri=True)

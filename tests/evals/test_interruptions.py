@@ -39,6 +39,8 @@ def answers(model):
 class Recorder(BaseLLM):
     """Replays answers in 5 ms a call and leaves a line per call."""
 
+    applies = frozenset({"max_tokens"})
+
     def _call_llm_api(self, prompt, system_prompt, model_name, model_config):
         sample = model_config.tags["sample_id"]
         log = os.open(FOLDER / "calls.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -64,7 +66,7 @@ class Case:
         task, self.provider = root / "tasks" / "sums", root / "providers" / "recorder"
         task.mkdir(parents=True)
         self.provider.mkdir(parents=True)
-        (root / "config.json").write_text("{}")
+        (root / "config.json").write_text('{"run": {"canary": false}}')
         config = {
             "name": "sums",
             "prompt": "{{ input }}",

@@ -13,10 +13,17 @@ import openai
 import pytest
 
 from llm_tester.catalogue import ModelConfig, ProviderConfig
-from llm_tester.errors import BadRequestError, BadResponseError, ConfigurationError, ProviderError, ProviderTimeoutError
+from llm_tester.errors import (
+    AuthenticationError,
+    BadRequestError,
+    BadResponseError,
+    ConfigurationError,
+    ProviderError,
+    ProviderTimeoutError,
+)
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.embeddings import MOST_BYTES, Embeddings, portions
+from llm_tester.llms.embeddings import MOST_BYTES, MOST_TEXTS, Embeddings, portions
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.testing import LoopbackServer, Play
 from tests.llms.wire_calls import KEY, provider
@@ -155,11 +162,18 @@ def test_the_official_client_may_carry_them(server: LoopbackServer, embed: Embed
 
 
 def test_many_texts_take_several_requests(server: LoopbackServer) -> None:
-    texts = [f"text {number}" for number in range(2500)]
+    texts = [f"text {number}" for number in range(300)]
     asked = ours(server)
     vectors = asyncio.run(asked.embed_batch(texts))
-    assert [len(received.body["input"]) for received in server.received] == [2048, 452]
-    assert vectors[2049] == asked.embed(texts[2049])[0]
+    assert sorted(len(received.body["input"]) for received in server.received) == [44, 128, 128]
+    assert vectors[129] == asked.embed(texts[129])[0]
+
+
+def test_a_full_portion_of_long_vectors_can_be_read(server: LoopbackServer) -> None:
+    numbers = ",".join(["-0.0069292834959924221234"] * 4096).encode()
+    items = b",".join(b'{"index":%d,"embedding":[%b]}' % (index, numbers) for index in range(MOST_TEXTS))
+    server.play(Play(raw=b'{"data":[%b]}' % items))
+    assert len(ours(server).embed(["a"] * MOST_TEXTS)) == MOST_TEXTS
 
 
 def test_portions_are_bounded_by_their_bytes() -> None:
@@ -169,11 +183,18 @@ def test_portions_are_bounded_by_their_bytes() -> None:
     assert list(portions([])) == []
 
 
-def test_what_earlier_portions_took_is_not_lost_with_a_later_one(server: LoopbackServer) -> None:
-    server.play([Play(usage={"input": 7}), Play(status=401)])
-    with pytest.raises(ProviderError) as caught:
-        ours(server).embed(["a"] * 2049)
+def test_on_an_event_loop_they_are_under_way_at_once_but_no_more_than_allowed(server: LoopbackServer) -> None:
+    server.play(Play(latency=0.05))
+    asyncio.run(ours(server, max_connections=2).embed_batch(["a"] * MOST_TEXTS * 4))
+    assert (server.count, server.in_flight_peak) == (4, 2)
+
+
+def test_what_other_portions_took_is_not_lost_with_one_that_failed(server: LoopbackServer, embed: Embed) -> None:
+    server.play([Play(usage={"input": 7}), Play(status=401), Play()])
+    with pytest.raises(AuthenticationError) as caught:
+        embed(ours(server, max_connections=1), ["a"] * MOST_TEXTS * 4)
     assert [attempt.ok for attempt in caught.value.attempts] == [True, False]
+    assert server.count == 2
 
 
 def test_no_text_takes_no_request(server: LoopbackServer, embed: Embed) -> None:

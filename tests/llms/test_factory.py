@@ -58,6 +58,8 @@ def test_one_that_is_bound_to_an_embedding_model_embeds_with_it(here: Callable[.
     large = ProviderFactory.create(model="text-embedding-3-large", workspace=here(**KEY))
     assert large.default_embedding_model == "text-embedding-3-large"
     assert ProviderFactory.create(workspace=here(**KEY)).default_embedding_model == "text-embedding-3-small"
+    both = ProviderFactory.create("openai", "gpt-4o", embedding_model="text-embedding-3-large", workspace=here(**KEY))
+    assert (both.get_default_model(), both.default_embedding_model) == ("gpt-4o", "text-embedding-3-large")
 
 
 def test_it_reads_the_workspace_at_the_current_folder(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_answers_are_sent_into_the_flow_in_order(driven: Driven) -> None:
         slots.release()
         return answers
 
-    assert driven(flow(), clock.session()) == [None, "kept", 7, 3, None]
+    assert driven(flow(), clock.session()) == [None, "kept", 7, 3, 0]
     assert clock.waits == [2.5]
 
 

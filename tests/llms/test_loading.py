@@ -61,7 +61,7 @@ def test_two_folders_of_one_name_do_not_share_neighbours(tmp_path: Path) -> None
     ("code", "message", "hint"),
     [
         pytest.param("raise ValueError('nope')", "cannot be imported: ValueError: nope", "", id="raises"),
-        pytest.param("import sys; sys.exit(3)", "calls sys.exit when it is imported", "", id="exits"),
+        pytest.param("import sys; sys.exit(3)", "calls sys.exit when it is imported", "Take the call out.", id="exits"),
         pytest.param("raise GeneratorExit", "cannot be imported: GeneratorExit", "", id="raises something odd"),
         pytest.param("def (:", "cannot be imported: SyntaxError", "", id="no Python"),
         pytest.param(

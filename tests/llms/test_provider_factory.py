@@ -260,7 +260,7 @@ def test_an_unknown_provider_is_an_error_with_near_names(workspace: Path) -> Non
     ("code", "expected", "hint"),
     [
         pytest.param("raise ValueError('nope')", "cannot be imported: ValueError: nope", "", id="raises"),
-        pytest.param("import sys; sys.exit(0)", "calls sys.exit when it is imported", "", id="exits"),
+        pytest.param("import sys; sys.exit(0)", "calls sys.exit when it is imported", "Take the call out.", id="exits"),
         pytest.param(
             "import absent_sdk", "No module named 'absent_sdk'", "pip install absent_sdk", id="missing package"
         ),

@@ -15,7 +15,7 @@ from llm_tester.config import Workspace
 from llm_tester.documents import validate
 from llm_tester.errors import ConfigurationError, OverloadedError, ProviderError, UnknownModelError
 from llm_tester.llms.flow import Session
-from llm_tester.records import UsageData
+from llm_tester.records import Attempt, UsageData
 
 Ask = Callable[..., Response]
 
@@ -153,6 +153,9 @@ def test_a_journal_is_kept(ask: Ask, workspace: Path) -> None:
 
         def failed(self, error: ProviderError) -> Future[Any]:
             return self._note("failed")
+
+        def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
+            return self._note("deferred")
 
     class Journalled(ProviderManager):
         def respond(self, request: Any, journal: Any = None) -> Response:

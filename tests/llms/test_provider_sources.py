@@ -216,7 +216,7 @@ def test_a_module_is_never_taken_for_another_of_its_name(workspace: Path, tmp_pa
     ("code", "class_name", "expected", "hint"),
     [
         pytest.param("raise ValueError('a\\nb')", "", "cannot be imported: ValueError: a b", "", id="raises"),
-        pytest.param("import sys; sys.exit()", "", "calls sys.exit when it is imported", "", id="exits"),
+        pytest.param("import sys; sys.exit()", "", "calls sys.exit when it is imported", "Take", id="exits"),
         pytest.param("import absent_sdk.x", "", "absent_sdk", "pip install absent_sdk", id="missing package"),
         pytest.param("from . import absent", "", "cannot be imported: ImportError", "", id="missing part of its own"),
         pytest.param("import pack.absent", "", "No module named 'pack.absent'", "", id="missing module of its own"),

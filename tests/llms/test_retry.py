@@ -18,7 +18,6 @@ from llm_tester.errors import (
     QuotaExceededError,
     RateLimitError,
 )
-from llm_tester.llms.provider_manager import retry_policy
 from llm_tester.llms.retry import RetryPolicy
 
 STEADY = RetryPolicy(jitter=False)
@@ -72,7 +71,7 @@ def test_forever_is_longer_than_the_cap() -> None:
 
 @given(st.builds(RetrySettings, max_retries=st.integers(0, 100), exponential_base=st.floats(1, 1000)), st.floats(0, 1))
 def test_every_policy_that_config_json_may_declare_is_finite(settings: RetrySettings, drawn: float) -> None:
-    policy = retry_policy(settings)
+    policy = RetryPolicy(**settings.model_dump())
     assert RetryPolicy(**{**settings.model_dump(), "random": lambda: drawn}) == policy
     full = [
         RetryPolicy(**{**settings.model_dump(), "jitter": False}).delay(n, OverloadedError("")) for n in range(1, 102)

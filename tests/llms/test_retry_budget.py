@@ -11,7 +11,7 @@ from llm_tester.llms.retry import RetryBudget, RetryPolicy, is_retryable
 
 
 def test_an_outage_does_not_multiply_the_load() -> None:
-    budget, attempts = RetryBudget(), 0
+    budget, attempts = RetryBudget(ratio=0.5, reserve=0), 0
     for _ in range(100):
         budget.earn()
         attempts += 1
@@ -20,8 +20,16 @@ def test_an_outage_does_not_multiply_the_load() -> None:
     assert attempts == 150
 
 
-def test_threads_share_one_budget() -> None:
+def test_a_single_call_can_be_retried_and_quiet_times_do_not_pile_up() -> None:
     budget = RetryBudget()
+    assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
+    for _ in range(10_000):
+        budget.earn()
+    assert sum(budget.spend() for _ in range(200)) == 100
+
+
+def test_threads_share_one_budget() -> None:
+    budget = RetryBudget(ratio=0.5, reserve=0)
     for _ in range(20):
         budget.earn()
     barrier = threading.Barrier(8)

@@ -51,6 +51,14 @@ def test_without_the_extra_a_provider_estimates() -> None:
     assert provider.token_count("12345678", "gpt-4o").method == "estimate"
 
 
+def test_a_vocabulary_is_looked_for_once() -> None:
+    provider = create_provider("stub", Workspace(None))
+    provider.encodings["m"] = Letters()
+    assert provider.token_count("12345678", "m") == TokenCount(8, "tiktoken:letters")
+    provider.encodings["m"] = None
+    assert provider.token_count("12345678", "m") == TokenCount(2, "estimate")
+
+
 def test_where_providers_are_forbidden_no_vocabulary_is_fetched() -> None:
     off = Workspace(None, environment={"LLM_TESTER_DISABLE_PROVIDERS": "1"})
     assert create_provider("stub", off).token_count("12345678", "gpt-4o") == TokenCount(2, "estimate")

@@ -71,7 +71,7 @@ def test_a_target_that_is_no_text_is_json_in_its_cell(bench: Bench) -> None:
 def test_json_is_one_object_with_every_answer_as_it_is(done: Bench) -> None:
     ended = done.process("report", "last", "--format", "json")
     found: dict[str, Any] = json.loads(ended.out)
-    assert list(found) == ["run", "status", "models", "results"]
+    assert list(found) == ["run", "status", "models", "tasks", "results"]
     assert {row["sample_id"]: row["answer"] for row in found["results"]} == {**HOSTILE, "@s4": None}
     assert found["models"] == done.report()["models"]
 

@@ -65,6 +65,10 @@ class FieldsScorer(BaseModel):
         """The target as JSON, with its numbers as exact as they are."""
         return json_text(target)
 
+    def paths(self, target: Any) -> list[str]:
+        """The paths of a gold's leaves, as scores name them."""
+        return [".".join(path) for path in self._gold(target)]
+
     def _gold(self, target: Any) -> Leaves:
         if not isinstance(target, dict | list):
             raise TaskError(

@@ -35,7 +35,7 @@ class PythonScorer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    type: str
+    type: str = Field(json_schema_extra={"pattern": "^python:"})
     """`python:`, the module or the file in the task's folder, a colon, and the function."""
     deterministic: bool = True
     """Whether the same answer always gets the same score, and a gold 1; `tasks check` asks for it."""
@@ -114,7 +114,7 @@ class LoadedFunction:
                 raise said.error
             return await said.value if inspect.isawaitable(said.value) else said.value
         except (Exception, SystemExit) as error:
-            raise TaskError(f"{type(error).__name__}: {error}", hint="The scorer's own code raised this.") from error
+            raise TaskError(f"{type(error).__name__}: {error}", hint=_MEND) from error
 
     def _score(self, said: Any) -> Score:
         if isinstance(said, Score):
@@ -185,4 +185,5 @@ def _form(function: Callable[..., Any], where: str) -> Form:
     raise TaskError(f"{where}{signature} takes other arguments", hint=_FORMS)
 
 
+_MEND = "The scorer's own code raised this. Mend it; `llm-tester rescore` then scores what a run has stored."
 _FORMS = "Write score(answer, target), two values, or score(sample, answer, context)."

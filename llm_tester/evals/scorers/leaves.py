@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, NamedTuple
+from typing import Any
 
 from llm_tester.evals.scorers.matching import align, assign
 from llm_tester.evals.scorers.rules import ByType, Comparison, FieldRule, ListRule, Scalar, TextRule
@@ -58,11 +58,6 @@ class Verdict:
     weight: float = 1.0
 
 
-class _Place(NamedTuple):
-    pattern: str
-    weight: float
-
-
 class LeafReader:
     """Takes JSON values apart into leaves under the rules of a task; null, "", [] and {} are no leaves.
 
@@ -79,29 +74,27 @@ class LeafReader:
 
     def _leaves(self, value: Any, pattern: str, depth: int) -> Leaves:
         found: dict[Path, Leaf] = {}
-        self._collect(value, (), _Place(pattern, self._weights.get(pattern, 1.0)), depth, found)
+        self._collect(value, (), (pattern, self._weights.get(pattern, 1.0)), depth, found)
         return found
 
-    def _below(self, place: _Place, name: str) -> _Place:
-        pattern = f"{place.pattern}.{name}" if place.pattern else name
-        return _Place(pattern, self._weights.get(pattern, place.weight))
-
-    def _collect(self, value: Any, path: Path, place: _Place, depth: int, found: dict[Path, Leaf]) -> None:
+    def _collect(self, value: Any, path: Path, place: tuple[str, float], depth: int, found: dict[Path, Leaf]) -> None:
         if depth > MAX_DEPTH:
             raise UnfitValueError(f"is nested deeper than {MAX_DEPTH} levels")
-        pattern = place.pattern
+        pattern, weight = place
         if isinstance(value, dict):
             for name, inner in value.items():
-                self._collect(inner, (*path, name), self._below(place, name), depth + 1, found)
+                below = f"{pattern}.{name}" if pattern else name
+                at = (below, self._weights.get(below, weight))
+                self._collect(inner, (*path, name), at, depth + 1, found)
         elif isinstance(value, list):
             items = tuple(item for one in value if (item := self._leaves(one, f"{pattern}[]", depth + 1)))
             if items:
-                found[path] = ListLeaf(self._is_ordered(pattern), items, place.weight)
+                found[path] = ListLeaf(self._is_ordered(pattern), items, weight)
         elif not (value is None or (isinstance(value, str) and not value.strip())):
             if not isinstance(value, Scalar):
                 raise UnfitValueError(f"holds a {type(value).__name__}, which JSON cannot say")
             rule = self._comparison(pattern)
-            found[path] = ScalarLeaf(rule, rule.read(value), place.weight)
+            found[path] = ScalarLeaf(rule, rule.read(value), weight)
 
     def _is_ordered(self, pattern: str) -> bool:
         rule = self._rules.get(pattern)
@@ -145,17 +138,26 @@ def _share(gold: Leaf, answer: Leaf) -> float:
 
 def _agreement(gold: Leaves, answer: Leaves) -> float:
     """The mean over the leaves of two items together; 0 for items of different kinds, which share no path."""
-    shares = {path: _share(leaf, answer[path]) for path, leaf in gold.items() if path in answer}
-    every = gold if len(shares) == len(answer) else {**gold, **answer}
-    weight = fsum(leaf.weight for leaf in every.values())
-    if not weight:  # all that stands in both items is declared not to count: they are paired all the same
-        return fsum(shares.values()) / len(every)
-    return fsum(gold[path].weight * share for path, share in shares.items()) / weight
+    shares = [_share(leaf, answer[path]) for path, leaf in gold.items() if path in answer]
+    return fsum(shares) / (len(gold) + len(answer) - len(shares))
+
+
+def _weighted_agreement(gold: Leaves, answer: Leaves) -> float:
+    weight = fsum(leaf.weight for leaf in {**gold, **answer}.values())
+    if not weight:  # all that stands in both is declared not to count: they are paired all the same
+        return _agreement(gold, answer)
+    both = (path for path in gold if path in answer)
+    return fsum(gold[path].weight * _share(gold[path], answer[path]) for path in both) / weight
+
+
+def _is_weighted(items: Iterable[Leaves]) -> bool:
+    return any(leaf.weight != 1 for item in items for leaf in item.values())
 
 
 def _f1(gold: ListLeaf, answer: ListLeaf) -> float:
     considered = answer.items[: max(4 * len(gold.items), MAX_PAIRS // len(gold.items))]
-    similarities = [[_agreement(item, other) for other in considered] for item in gold.items]
+    agreement = _weighted_agreement if _is_weighted((*gold.items, *considered)) else _agreement
+    similarities = [[agreement(item, other) for other in considered] for item in gold.items]
     pairs = align(similarities) if gold.ordered else assign(similarities)
     matched = fsum(similarities[row][column] for row, column in pairs)
     return 2 * matched / (len(gold.items) + len(answer.items))

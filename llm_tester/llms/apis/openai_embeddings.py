@@ -24,7 +24,7 @@ def read_embeddings(provider: HTTPProvider, reply: Reply, request: Request) -> E
     vectors = checked_vectors([_vector(item.get("embedding")) for item in _in_order(data)], len(request.messages))
     model = body.get("model")
     usage = provider.usage_of(body, served_model=model if isinstance(model, str) else None)
-    return EmbeddingDelivery("", without_output(usage), vectors)
+    return EmbeddingDelivery("", without_output(usage), vectors=vectors)
 
 
 def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -138,6 +138,13 @@ def test_the_program_checks_runs_and_notices_a_change(bench: Bench) -> None:
     assert "scorer of the task" in bench.cli("resume").error()
 
 
+def test_a_check_says_how_to_show_what_is_right(bench: Bench) -> None:
+    bench.task("own", 3, scorer={"type": "regex", "pattern": r"answer: (\d+)"})
+    checked = bench.cli("tasks", "check", "own")
+    assert checked.code == 1
+    assert 'Say with "example" in the scorer how a right answer looks' in checked.out
+
+
 def test_a_function_that_fails_in_a_run_is_one_clear_error(bench: Bench) -> None:
     folder = bench.task("own", 3, scorer={"type": "python:marks:near"})
     (folder / "marks.py").write_text("def near(answer, target):\n    return 1 / (int(answer) - 2)\n")

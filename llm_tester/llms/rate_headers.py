@@ -1,0 +1,44 @@
+"""What a provider says is left of its limits, in the headers of any answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from llm_tester.llms.retry_after import reset_seconds
+from llm_tester.records import Allowance
+
+_STYLES = ("x-ratelimit-{what}-{kind}", "anthropic-ratelimit-{kind}-{what}")
+_KINDS = {"requests": ("requests",), "tokens": ("tokens", "input-tokens", "output-tokens")}
+
+
+def allowance(headers: Mapping[str, str], now: float) -> Allowance | None:
+    """What is left and in how many seconds it is whole again, the scarcest of each kind; None where nothing is said.
+
+    Understood are `x-ratelimit-*` (resets as Go durations or seconds) and `anthropic-ratelimit-*` (RFC 3339); `now` is
+    Unix time. Negative and nonsensical numbers are left out.
+    """
+    requests = _scarcest(headers, "requests", now)
+    tokens = _scarcest(headers, "tokens", now)
+    if requests is None and tokens is None:
+        return None
+    return Allowance(*(requests or (None, None)), *(tokens or (None, None)))
+
+
+def _scarcest(headers: Mapping[str, str], kind: str, now: float) -> tuple[float, float] | None:
+    found = [
+        (left, reset)
+        for style in _STYLES
+        for name in _KINDS[kind]
+        if (left := _number(headers.get(style.format(what="remaining", kind=name), ""))) is not None
+        and (reset := reset_seconds(headers.get(style.format(what="reset", kind=name), ""), now)) is not None
+    ]
+    return min(found, default=None)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None

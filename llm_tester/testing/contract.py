@@ -1,0 +1,82 @@
+"""What every provider must keep, whatever kind it is: the rules that `providers check` and tests of drop-ins run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from llm_tester.config import CONFIG_NAME, Workspace
+from llm_tester.documents import read_json
+from llm_tester.errors import LLMTesterError
+from llm_tester.llms.apis.replay import ReplayLLM
+from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate
+from llm_tester.llms.provider_sources import folder_source
+from llm_tester.llms.transport import proxy_for
+from llm_tester.llms.validation import Finding, Verdict, validate_provider_implementation
+from llm_tester.llms.wire import HTTPProvider
+from llm_tester.testing.class_contract import ClassContract
+from llm_tester.testing.server import LoopbackServer
+from llm_tester.testing.wire_contract import WireContract
+
+OWN_SENDING = ("_call_llm_api", "attempt", "attempt_stream", "make_transport")
+
+
+def check_provider(provider: BaseLLM, *, call: bool = False) -> Verdict:
+    """Try a provider by the contract; the verdict is true when nothing failed, and prints as a list of findings.
+
+    Providers over HTTP are tried against a server on this machine. Classes that answer by themselves are called, but
+    for those that would use a network of their own: these only with `call`, at the cost of a few short calls.
+    """
+    verdict = validate_provider_implementation(provider)
+    if not verdict:
+        return verdict
+    return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
+
+
+def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> Verdict:
+    """As `check_provider`, of a provider folder anywhere, such as one of a package that is not installed yet."""
+    file = folder / CONFIG_NAME
+    said = read_json(file)
+    name = said.get("name") if isinstance(said, dict) else None
+    source = folder_source(name if isinstance(name, str) else folder.name, str(folder), folder)
+    return check_discovered(discovered(source, workspace), workspace, call=call)
+
+
+def check_discovered(provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False) -> Verdict:
+    """As `check_provider`, of one that was discovered: what keeps it from being made is the finding."""
+    try:
+        made = instantiate(provider, workspace)
+    except LLMTesterError as error:
+        return Verdict(provider.name, (Finding("loads", "failed", error.message, error.hint),))
+    return check_provider(made, call=call)
+
+
+def _tried(provider: BaseLLM, *, call: bool) -> Iterator[Finding]:
+    model = provider.get_default_model() or "contract-model"
+    if isinstance(provider, ReplayLLM):
+        yield _recorded(provider)
+        return
+    if not isinstance(provider, HTTPProvider) or _sends_itself(type(provider)):
+        yield from ClassContract(provider, model, call=call).findings()
+        return
+    with LoopbackServer() as server:
+        if proxy_for(server.url):
+            fix = "Set NO_PROXY=127.0.0.1."
+            yield Finding("answer", "skipped", "HTTP_PROXY would take what is sent to this machine elsewhere", fix)
+            return
+        yield from WireContract(provider, model, server).findings()
+
+
+def _recorded(provider: ReplayLLM) -> Finding:
+    """Recorded answers are those of a task's samples: that their files can be read is all there is to try."""
+    for model in provider.list_models():
+        try:
+            provider.prepare(model)
+        except LLMTesterError as error:
+            return Finding("answers", "failed", error.message, error.hint)
+    return Finding("answers", "ok", "the recorded answers of every model can be read")
+
+
+def _sends_itself(chosen: type[HTTPProvider]) -> bool:
+    return any(getattr(chosen, name) is not getattr(HTTPProvider, name) for name in OWN_SENDING)

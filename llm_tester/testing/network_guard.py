@@ -1,0 +1,76 @@
+"""A guard that keeps code in this process from using the network while it is tried out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+REFUSED = frozenset(
+    {
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+        "socket.sendto",
+        "socket.sendmsg",
+        "subprocess.Popen",
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "os.spawn",
+    }
+)
+BESIDE_PYTHON = ("grpc", "pycurl", "curl_cffi")
+"""Libraries with a network of their own, which Python does not see."""
+
+
+class RefusedError(OSError):
+    """A connection, or another program, that was not allowed."""
+
+
+class NetworkGuard:
+    """Within a `with`, Python code of this process opens no connection and starts no program.
+
+    What tried to is in `refused`. Libraries with a network of their own are named by `unseen`.
+    """
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+        self._armed = False
+        self._lock = threading.Lock()
+        # An audit hook stays for good; one that is not armed does nothing.
+        sys.addaudithook(self._hook)
+
+    def __enter__(self) -> Self:
+        self._armed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._armed = False
+
+    @staticmethod
+    def unseen() -> tuple[str, ...]:
+        """The loaded libraries whose connections would go unnoticed."""
+        return tuple(name for name in BESIDE_PYTHON if name in sys.modules)
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._armed or event not in REFUSED:
+            return
+        target = _target(event, arguments)
+        with self._lock:
+            self.refused.append(target)
+        raise RefusedError(f"{target} is not allowed in a check")
+
+
+def _target(event: str, arguments: tuple[Any, ...]) -> str:
+    if not event.startswith("socket."):
+        return f"starting {arguments[0]}" if arguments else event
+    told = [item for item in arguments if isinstance(item, str | tuple | bytes)]
+    address = told[0] if told else ""
+    if isinstance(address, tuple):
+        address = ":".join(str(part) for part in address[:2])
+    return f"a connection to {address if isinstance(address, str) else 'somewhere'}"
