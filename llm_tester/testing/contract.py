@@ -12,6 +12,7 @@ from llm_tester.documents import read_json
 from llm_tester.errors import ConfigurationError, LLMTesterError, MissingKeyError
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.loading import no_abrupt_end
 from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate
 from llm_tester.llms.provider_sources import folder_source
 from llm_tester.llms.transport import proxy_for
@@ -34,7 +35,8 @@ def check_provider(provider: BaseLLM, *, call: bool = False) -> Verdict:
     verdict = validate_provider_implementation(provider)
     if not verdict:
         return verdict
-    return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
+    with no_abrupt_end():
+        return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
 
 
 def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> Verdict:

@@ -166,6 +166,26 @@ def test_what_cannot_be_checked(bench: Bench) -> None:
     assert bench.cli("providers", "check", "./list").code == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        pytest.param("import os; os._exit(0)", "calls sys.exit when it is imported", id="ends the process"),
+        pytest.param(ECHO.replace("return", "import os; os._exit(0); return"), "SystemExit: 0", id="ends it in a call"),
+        pytest.param(f"import os; os.fork()\n{ECHO}", "a second process is not allowed in a check", id="forks"),
+        pytest.param(
+            "class Odd(Exception):\n    def __str__(self): raise KeyError\nraise Odd",
+            "cannot be imported: Odd: whose text raises KeyError",
+            id="an error without a text",
+        ),
+    ],
+)
+def test_code_that_would_end_the_check(bench: Bench, code: str, text: str) -> None:
+    bench.provider("rough", code)
+    ended = bench.cli("providers", "check", "rough", "--json")
+    assert ended.code == 1
+    assert text in ended.json[0]["findings"][-1]["text"]
+
+
 # --- new
 
 
