@@ -8,12 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from llm_tester.config import CONFIG_NAME, Workspace
-from llm_tester.documents import read_json
 from llm_tester.errors import ConfigurationError, LLMTesterError, MissingKeyError
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.loading import no_abrupt_end
-from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate
+from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate, read_config
 from llm_tester.llms.provider_sources import folder_source
 from llm_tester.llms.transport import proxy_for
 from llm_tester.llms.validation import Finding, Verdict, validate_provider_implementation
@@ -42,7 +41,7 @@ def check_provider(provider: BaseLLM, *, call: bool = False) -> Verdict:
 def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> Verdict:
     """As `check_provider`, of a provider folder anywhere, such as one of a package that is not installed yet."""
     file = folder / CONFIG_NAME
-    said = read_json(file)
+    said = read_config(file)
     name = said.get("name") if isinstance(said, dict) else None
     source = folder_source(name if isinstance(name, str) else folder.name, str(folder), folder)
     return check_discovered(discovered(source, workspace), workspace, call=call)
