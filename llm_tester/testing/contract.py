@@ -19,9 +19,11 @@ from llm_tester.llms.validation import Finding, Verdict, validate_provider_imple
 from llm_tester.llms.wire import HTTPProvider
 from llm_tester.testing.class_contract import ClassContract
 from llm_tester.testing.network_guard import NetworkGuard
+from llm_tester.testing.patience import at_most
 from llm_tester.testing.server import LoopbackServer
 from llm_tester.testing.wire_contract import WireContract
 
+PATIENCE = 60.0
 OWN_SENDING = ("_call_llm_api", "attempt", "attempt_stream", "make_transport")
 
 
@@ -47,11 +49,13 @@ def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> V
     return check_discovered(discovered(source, workspace), workspace, call=call)
 
 
-def check_discovered(provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False) -> Verdict:
-    """As `check_provider`, of one that was discovered: what keeps it from being made is the finding."""
+def check_discovered(
+    provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False, patience: float = PATIENCE
+) -> Verdict:
+    """As `check_provider`, of a discovered one; what keeps it from being made in `patience` seconds is found."""
     guard = NetworkGuard()
     try:
-        with nullcontext() if call else guard:
+        with nullcontext() if call else guard, at_most(patience):
             made = instantiate(provider, workspace)
     except LLMTesterError as error:
         fix = "Do that in the first call; or --call allows it." if guard.refused else error.hint
