@@ -11,7 +11,7 @@ from bench.cores import CLIENT_CORE, pin
 from bench.gauge import Gauge
 from bench.workspace import fill
 from llm_tester.config import Workspace
-from llm_tester.evals.execution import RunOptions, prepare
+from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
 
 

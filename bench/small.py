@@ -15,7 +15,7 @@ from bench.gauge import Gauge
 from bench.workspace import fill
 from llm_tester.config import Workspace
 from llm_tester.cost_manager import cost_of
-from llm_tester.evals.execution import RunOptions, prepare
+from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.evals.rollups import costs, differences, rebuild
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_manager import ProviderManager

@@ -13,7 +13,7 @@ from rich.console import Console
 from llm_tester.cli.main import COMMANDS
 from llm_tester.config import Workspace
 from llm_tester.evals.demo import demo_options
-from llm_tester.evals.execution import prepare
+from llm_tester.evals.preparing import prepare
 from llm_tester.evals.scaffold import make_workspace
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.reporting.report import Report, build_report

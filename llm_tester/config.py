@@ -69,6 +69,12 @@ class RunDefaults(Document):
     """How many calls may be in flight at once to one provider; the provider's own number where absent."""
     seed: int = 0
     """Seeds the order in which samples are run."""
+    epochs: int = Field(default=1, ge=1, le=1000)
+    """How often each sample is asked."""
+    canary: bool = True
+    """Whether one call tries each entrant before its first sample, so that a bad key costs one call."""
+    max_outage: float = Field(default=600, gt=0, allow_inf_nan=False)
+    """After how many seconds without one good answer from an entrant that keeps failing a run stops, to be resumed."""
     budget: Money | None = None
     """At most so many USD for a run; it stops, and can go on, before a call that could cost more than what is left."""
 

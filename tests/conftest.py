@@ -32,11 +32,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """An empty workspace."""
+    """An empty workspace, whose runs have no canary: tests count calls."""
     root = tmp_path / "workspace"
     for folder in (root, root / "tasks", root / "providers"):
         folder.mkdir()
-    (root / "config.json").write_text("{}")
+    (root / "config.json").write_text('{"run": {"canary": false}}')
     return root
 
 

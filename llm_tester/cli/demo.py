@@ -10,7 +10,7 @@ import typer
 from llm_tester.cli.console import WorkspaceOption, out, single, workspace
 from llm_tester.cli.progress import closing, header, watching, write_report
 from llm_tester.evals.demo import demo_options, demo_workspace, planned_outcomes, surprises
-from llm_tester.evals.execution import prepare
+from llm_tester.evals.preparing import prepare
 from llm_tester.evals.results import results
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.reporting.report import build_report

@@ -29,7 +29,7 @@ EVERY = 15.0
 def header(console: Console, execution: Execution, broken: dict[str, str]) -> None:
     """What is about to run, and what is not as usual."""
     run = execution.run
-    total = sum(lane.total for lane in execution.runner.lanes.values())
+    total = sum(lane.total for lane in execution.runner.lanes)
     names = ", ".join(task.name for task in execution.tasks.values())
     size = f"{counted(len(execution.entrants), 'entrant')}, {counted(total, 'call')}"
     console.print(safe(f"Run {run.name or run.id}: {names}; {size}"))
@@ -55,7 +55,7 @@ def watching(console: Console, execution: Execution) -> Iterator[None]:
     if console.is_terminal:
 
         def rows() -> object:
-            return live(runner.lanes.values(), time.monotonic() - runner.started)
+            return live(runner.lanes, time.monotonic() - runner.started)
 
         with Live(console=console, get_renderable=rows, refresh_per_second=5, transient=True):  # type: ignore[arg-type]
             yield
@@ -72,7 +72,7 @@ def watching(console: Console, execution: Execution) -> Iterator[None]:
 
 def _lines(console: Console, execution: Execution, ended: threading.Event) -> None:
     while not ended.wait(EVERY):
-        for lane in execution.runner.lanes.values():
+        for lane in execution.runner.lanes:
             console.print(safe(f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors"))
 
 

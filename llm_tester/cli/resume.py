@@ -9,7 +9,8 @@ import typer
 from llm_tester.cli.budget import BudgetOption, read_budget
 from llm_tester.cli.console import JsonOption, WorkspaceOption, single, workspace
 from llm_tester.cli.run import carry_out
-from llm_tester.evals.execution import resume as resume_run
+from llm_tester.evals.resuming import ResumeOptions
+from llm_tester.evals.resuming import resume as resume_run
 from llm_tester.llms.llm_registry import ProviderRegistry
 
 app = single()
@@ -19,6 +20,13 @@ app = single()
 def resume(
     run: Annotated[str, typer.Argument(metavar="RUN", help="An id, the beginning of one, a name, or last.")] = "last",
     budget: BudgetOption = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Ask samples again whose calls ended without an answer.")
+    ] = False,
+    keep_unknown: Annotated[
+        bool,
+        typer.Option("--keep-unknown", help="Leave calls of unknown fate as they are."),
+    ] = False,
     as_json: JsonOption = False,
     named: WorkspaceOption = None,
 ) -> None:
@@ -26,5 +34,6 @@ def resume(
     here = workspace(named)
     here.require_root()
     registry = ProviderRegistry(here)
-    execution = resume_run(here, registry, run, budget=read_budget(budget))
+    options = ResumeOptions(read_budget(budget), retry_errors, keep_unknown)
+    execution = resume_run(here, registry, run, options)
     raise typer.Exit(carry_out(execution, here, registry, as_json=as_json))

@@ -16,10 +16,11 @@ from llm_tester.cli.main import print_error
 from llm_tester.cli.progress import closing, header, watching, write_report
 from llm_tester.config import Workspace
 from llm_tester.errors import LLMTesterError
-from llm_tester.evals.execution import Execution, PreparedRun, RunOptions, prepare
+from llm_tester.evals.execution import Execution
 from llm_tester.evals.matrix import matrix, read_entrant, read_parameters
+from llm_tester.evals.preparing import PreparedRun, RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
-from llm_tester.reporting.phrases import score_text
+from llm_tester.reporting.phrases import dropped_notes, outage_notes, score_text
 from llm_tester.reporting.report import Report, build_report
 from llm_tester.reporting.text import counted, dollars
 
@@ -51,7 +52,16 @@ def run(
     max_connections: Annotated[
         int | None, typer.Option(min=1, max=1024, help="At most this many calls in flight to one provider.")
     ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Ask each sample this often.")] = None,
     budget: BudgetOption = None,
+    canary: Annotated[
+        bool | None,
+        typer.Option("--canary/--no-canary", help="Try each model with one call first; a bad key drops it."),
+    ] = None,
+    max_outage: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Stop when a failing model brings no answer for so long."),
+    ] = None,
     fail_under: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 1 when an entrant's score on a task is lower.")
     ] = None,
@@ -69,7 +79,18 @@ def run(
         *matrix(model or (), prompt or (), read_parameters(param or (), params or ())),
         *[read_entrant(text) for text in entrant or ()],
     ]
-    options = RunOptions(tasks or (), models, limit, max_connections, name, project, budget=read_budget(budget))
+    options = RunOptions(
+        tasks or (),
+        models,
+        limit,
+        max_connections,
+        name,
+        project,
+        budget=read_budget(budget),
+        epochs=epochs,
+        canary=canary,
+        max_outage=max_outage,
+    )
     with quiet(as_json):
         prepared = prepare(here, registry, options)
     if not yes and not as_json:
@@ -124,6 +145,9 @@ def carry_out(
         closing(screen, report, path, here.require_root())
     if report.budget is not None and report.budget.stop is not None:
         sys.stderr.write(f"Stopped: {stop_text(report.run.id, report.budget.stop)}\n")
+    # On the screen they stand below the leaderboard.
+    for note in [*dropped_notes(report), *outage_notes(report)] if as_json else ():
+        sys.stderr.write(f"{note}\n")
     return exit_code(execution, report, fail_under)
 
 

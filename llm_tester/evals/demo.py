@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from llm_tester.config import Workspace
 from llm_tester.errors import ConfigurationError
-from llm_tester.evals.execution import RunOptions
+from llm_tester.evals.preparing import RunOptions
 from llm_tester.evals.results import Result
 from llm_tester.evals.scaffold import make_workspace
 from llm_tester.llms.llm_registry import ProviderRegistry

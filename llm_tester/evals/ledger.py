@@ -47,27 +47,33 @@ from llm_tester.store import Store
 
 _CLAIM = (
     "INSERT INTO calls (call_id, run, entrant, position, epoch, purpose, attempt_group, state, claimed_at, at_most)"
-    " VALUES (?, ?, ?, ?, 1, 'sample', ?, 'claimed', ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, 'claimed', ?, ?)"
 )
 _CLAIMED = (
     "SELECT e.name AS entrant, t.name AS task, p.sample_id, c.call_id, c.at_most FROM calls c"
     " JOIN entrants e USING (entrant) JOIN plan p ON p.run = c.run AND p.position = c.position"
     " AND p.variant = e.variant JOIN tasks t ON t.task = p.task WHERE c.run = ? AND c.state = 'claimed' ORDER BY c.call"
 )
-_PLACES = """
-SELECT p.position, p.task, p.sample_id, s.hash, s.messages, s.target, s.source, s.files, s.metadata,
+EPOCHS = "epochs (epoch) AS (SELECT 1 UNION ALL SELECT epoch + 1 FROM epochs WHERE epoch < :epochs)"
+"""A table of a run's epochs, for the queries that go through all its places."""
+_PLACES = f"""
+WITH RECURSIVE {EPOCHS}
+SELECT p.position, epochs.epoch, p.task, p.sample_id, s.hash, s.messages, s.target, s.source, s.files, s.metadata,
        e.entrant, c.call, c.state,
        coalesce(c.attempt_group, 0) AS attempt_group,
        EXISTS (SELECT 1 FROM scores WHERE scores.call = c.call) AS scored
 FROM plan p
-JOIN entrants e ON e.run = p.run AND e.variant = p.variant
+CROSS JOIN epochs
+JOIN entrants e ON e.entrant = :entrant AND e.variant = p.variant
 JOIN samples s USING (sample)
 LEFT JOIN calls c ON c.call = (
-    SELECT call FROM calls WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = 1
+    SELECT call FROM calls
+    WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = epochs.epoch
     ORDER BY attempt_group DESC LIMIT 1)
 WHERE p.run = :run AND p.position > :after AND p.position <= :until
-ORDER BY p.position, e.position
-"""
+ORDER BY p.position, epochs.epoch
+"""  # noqa: S608 - made of the constant above
+_CANARIES = "SELECT count(*) AS made FROM calls WHERE run = ? AND entrant = ? AND purpose = 'canary'"
 
 
 class Ledger:
@@ -108,6 +114,7 @@ class Ledger:
         settings: Mapping[str, Any],
         tasks: Sequence[TaskPlan],
         entrants: Sequence[PlannedEntrant],
+        epochs: int = 1,
     ) -> RunRecord:
         """Freeze a plan in one transaction: tasks, rendered samples in their order, entrants and prices."""
         moment = time.time()
@@ -118,8 +125,8 @@ class Ledger:
                 raise LedgerError(f'there is a run named "{name}" already', hint="Choose another --name.")
             cursor = connection.execute(
                 "INSERT INTO runs (id, name, project, status, seed, epochs, settings, created_at, owner, lease_until)"
-                " VALUES (?, ?, ?, 'running', ?, 1, ?, ?, ?, ?)",
-                (run_id, name, project, seed, to_json(settings), moment, this_owner(), moment + LEASE_SECONDS),
+                " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)",
+                (run_id, name, project, seed, epochs, to_json(settings), moment, this_owner(), moment + LEASE_SECONDS),
             )
             run = new_key(cursor)
             for position, plan in enumerate(tasks):
@@ -231,23 +238,30 @@ class Ledger:
 
     # --- the plan, read while a run goes on
 
-    def places(self, run: RunRecord, after: int, count: int) -> list[Place]:
-        """Up to `count` positions' places after position `after`, sample-major, with what is known of each."""
-        rows = self.store.read(_PLACES, {"run": run.key, "after": after, "until": after + count})
+    def places(self, run: RunRecord, entrant: int, after: int, count: int) -> list[Place]:
+        """An entrant's places at up to `count` positions after position `after`, with what is known of each."""
+        window = {"after": after, "until": after + count}
+        rows = self.store.read(_PLACES, {"run": run.key, "epochs": run.epochs, "entrant": entrant, **window})
         return [place(row) for row in rows]
+
+    def canaries(self, run: RunRecord, entrant: int) -> int:
+        """How many canary calls an entrant has made."""
+        return int(next(self.store.read(_CANARIES, (run.key, entrant)))["made"])
 
     # --- calls
 
     def claim(
-        self, run: RunRecord, at: Place, call_id: str, attempt_group: int, at_most: Decimal | None
+        self, run: RunRecord, at: Place, call_id: str, at_most: Decimal | None, purpose: str = "sample"
     ) -> Future[int]:
-        """Record that a call is about to be sent; the future brings its key."""
+        """Record that the next call at a place is about to be sent; the future brings its key."""
         values = (
             call_id,
             run.key,
             at.entrant,
             at.position,
-            attempt_group,
+            at.epoch,
+            purpose,
+            at.attempt_group + 1,
             time.time(),
             None if at_most is None else picodollars(at_most),
         )

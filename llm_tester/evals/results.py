@@ -1,4 +1,4 @@
-"""What came of a run: one row per sample and entrant, streamed from the ledger."""
+"""What came of a run: one row per sample, epoch and entrant, streamed from the ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_tester.cost_manager import from_picodollars, usd_text
-from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.ledger import EPOCHS, Ledger
 from llm_tester.evals.run_records import RunRecord
 from llm_tester.evals.samples import Outcome
 from llm_tester.records import is_other_model
@@ -18,9 +18,9 @@ from llm_tester.records import is_other_model
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One sample for one entrant. `cost_usd` is the known sum, None where nothing is known; `cost_known` says whether
-    that is all of it. `unknown_calls` counts calls whose price or fate is unknown; `retried_usd` is what the tries that
-    brought no answer are known to have cost; `served_model` names another model than the one asked for."""
+    """One sample for one entrant in one epoch. `cost_usd` is the known sum, None where nothing is known; `cost_known`
+    says whether that is all of it. `unknown_calls` counts calls whose price or fate is unknown; `retried_usd` is what
+    the tries that brought no answer are known to have cost; `served_model` names another model than was asked for."""
 
     position: int
     sample_id: str
@@ -78,13 +78,15 @@ class Result:
 def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> Generator[Result, None, None]:
     """The rows of a run in its order, entrants side by side; those of one sample where `sample_id` is given."""
     alive = run.is_alive
-    wanted = {"run": run.key, "sample": sample_id}
+    wanted = {"run": run.key, "epochs": run.epochs, "sample": sample_id}
     for row in ledger.store.read(_RESULTS, wanted):
         yield _result(row, alive=alive)
 
 
-_RESULTS = """
-SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model, e.simulated,
+_RESULTS = f"""
+WITH RECURSIVE {EPOCHS}
+SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model,
+       e.simulated,
        s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model, e.model AS asked,
        a.latency_ms, a.cost_complete,
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
@@ -97,19 +99,21 @@ SELECT p.position, p.sample_id, t.name AS task, e.name AS entrant, e.provider ||
        (SELECT error || ': ' || message FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
            AS error,
        (SELECT count(*) FROM calls x WHERE x.run = p.run AND x.entrant = e.entrant AND x.position = p.position
-            AND x.epoch = 1 AND x.state IN ('unknown', 'claimed')) AS lost
+            AND x.epoch = epochs.epoch AND x.state IN ('unknown', 'claimed')) AS lost
 FROM plan p
+CROSS JOIN epochs
 JOIN tasks t ON t.task = p.task
 JOIN entrants e ON e.run = p.run AND e.variant = p.variant
 JOIN samples s USING (sample)
 LEFT JOIN calls c ON c.call = (
-    SELECT call FROM calls WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = 1
+    SELECT call FROM calls
+    WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = epochs.epoch
     ORDER BY attempt_group DESC LIMIT 1)
 LEFT JOIN answers a ON a.call = c.call
 LEFT JOIN scores sc ON sc.call = c.call AND sc.version = (SELECT max(version) FROM scores WHERE scores.call = c.call)
 WHERE p.run = :run AND (:sample IS NULL OR p.sample_id = :sample)
-ORDER BY p.position, e.position
-"""
+ORDER BY p.position, epochs.epoch, e.position
+"""  # noqa: S608 - made of the constant in it
 
 
 def _result(row: sqlite3.Row, *, alive: bool) -> Result:
@@ -124,7 +128,7 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         entrant=row["entrant"],
         model=row["model"],
         task=row["task"],
-        epoch=1,
+        epoch=row["epoch"],
         outcome=outcome,
         score=row["value"],
         fields=json.loads(row["fields"]) if row["fields"] else None,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,8 +13,8 @@ from llm_tester.cost_manager import Rates, from_picodollars, usd_text
 from llm_tester.errors import ConfigurationError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ledger_budgets import LedgerBudgets
-from llm_tester.evals.ledger_writes import to_json
 from llm_tester.evals.run_records import RunRecord
+from llm_tester.evals.settings_notes import note
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.bounds import OUTPUT_CAP, capped, worst_case
 from llm_tester.llms.budgets import Budget, Shortage
@@ -68,18 +67,8 @@ def run_budget(ledger: Ledger, run: RunRecord, limits: Sequence[BudgetLimit]) ->
 
 def renew_budget(ledger: Ledger, run: RunRecord, budget: Decimal | None, *, limited: bool) -> RunRecord:
     """The run with another budget where one is given, and without the note that it stopped at one."""
-    _note(ledger, run, {"budget_stop": None, **budget_settings(budget, limited=limited)})
+    note(ledger, run, {"budget_stop": None, **budget_settings(budget, limited=limited)})
     return ledger.run(run.id)
-
-
-def note_end(ledger: Ledger, run: RunRecord, budget: Budget) -> None:
-    """Write down what a budget refused, if it refused anything."""
-    short = budget.refusal
-    if short is None:
-        return
-    figures = {"usd": short.usd, "spent": short.spent, "reserved": short.reserved, "needed": short.needed}
-    said = {name: usd_text(figure) for name, figure in figures.items()}
-    _note(ledger, run, {"budget_stop": {"budget": short.budget, **said}})
 
 
 def spent_of(ledger: Ledger, run: RunRecord) -> tuple[Decimal, Decimal]:
@@ -120,15 +109,3 @@ def refuse_unbounded(provider: BaseLLM, asked: Iterable[Request], rates: Rates, 
             hint=f"Price it in config.json, in USD per 1M tokens, such as {example}.{then}",
             path=where,
         )
-
-
-def _note(ledger: Ledger, run: RunRecord, changes: Mapping[str, Any]) -> None:
-    """Write changes into the run's settings; None takes an entry out."""
-
-    def write(connection: sqlite3.Connection) -> None:
-        row = connection.execute("SELECT settings FROM runs WHERE run = ?", (run.key,)).fetchone()
-        settings = {**json.loads(row["settings"]), **changes}
-        kept = {key: value for key, value in settings.items() if key not in changes or value is not None}
-        connection.execute("UPDATE runs SET settings = ? WHERE run = ?", (to_json(kept), run.key))
-
-    ledger.store.write(write)

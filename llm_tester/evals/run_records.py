@@ -26,6 +26,7 @@ class RunRecord:
     project: str
     status: str
     seed: int
+    epochs: int
     settings: Mapping[str, Any]
     created_at: float
     ended_at: float | None
@@ -81,9 +82,11 @@ class PlannedEntrant:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One planned sample for one entrant, and what the ledger knows of it: the state and number of its last call."""
+    """One planned sample for one entrant in one epoch, and what the ledger knows of it: the state and number of its
+    last call."""
 
     position: int
+    epoch: int
     task: int
     sample_id: str
     sample_hash: str
@@ -119,6 +122,7 @@ def run_record(row: sqlite3.Row) -> RunRecord:
         row["project"],
         row["status"],
         row["seed"],
+        row["epochs"],
         json.loads(row["settings"]),
         row["created_at"],
         row["ended_at"],
@@ -145,6 +149,7 @@ def place(row: sqlite3.Row) -> Place:
     messages = tuple(Message(role, content) for role, content in json.loads(row["messages"]))
     return Place(
         position=row["position"],
+        epoch=row["epoch"],
         task=row["task"],
         sample_id=row["sample_id"],
         sample_hash=row["hash"],

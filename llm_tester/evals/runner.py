@@ -3,92 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
-from llm_tester.errors import BudgetExceededError, ProviderError
+from llm_tester.errors import (
+    AuthenticationError,
+    BadRequestError,
+    BudgetExceededError,
+    ProviderError,
+    QuotaExceededError,
+)
+from llm_tester.evals.call_journal import CallJournal
+from llm_tester.evals.halt import Halt
+from llm_tester.evals.lanes import LaneProgress
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
-from llm_tester.evals.stats import Moments
 from llm_tester.evals.tasks import Task
 from llm_tester.llms.bounds import worst_case
+from llm_tester.llms.exchange import Deferred
 from llm_tester.llms.provider_manager import ProviderManager
-from llm_tester.records import Attempt, FinishReason, Request, Response, make_call_id
+from llm_tester.records import Attempt, FinishReason, Purpose, Request, Response, make_call_id
 
 CHUNK = 64
+LEAD = 4 * CHUNK
+"""By how many positions one entrant may be ahead of another, so that a run that stops early has shared samples."""
+LOOK = 1.0
+"""How often a lane that waits for others looks at them, and the run for an outage, in seconds."""
+_NO_USE = (AuthenticationError, QuotaExceededError, BadRequestError)
 
 
-@dataclass
-class LaneProgress:
-    """What one entrant has done so far."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a run goes on: the states of calls whose samples are left as they are, whether entrants are tried by one
+    call first, and after how many seconds without one good answer of an entrant in trouble it stops."""
 
-    entrant: EntrantRecord
-    total: int
-    done: int = 0
-    errors: int = 0
-    in_flight: int = 0
-    cost: Decimal = Decimal(0)
-    cost_unknown: int = 0
-    moments: Moments = field(default_factory=Moments)
-    sent: int = 0
-
-    def count(self, outcome: Outcome, value: float, cost: Decimal | None) -> None:
-        """One more sample is done; `cost` is None where it is unknown."""
-        self.done += 1
-        if outcome.counts:
-            self.moments.add(value)
-        else:
-            self.errors += 1
-        if cost is None:
-            self.cost_unknown += 1
-        else:
-            self.cost += cost
+    leave: frozenset[str] = frozenset({"failed"})
+    canary: bool = False
+    max_outage: float = math.inf
 
 
-class CallJournal:
-    """One call's steps in the ledger."""
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """An entrant brought no answer for so many seconds."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        run: RunRecord,
-        place: Place,
-        entrant: EntrantRecord,
-        request: Request,
-        at_most: Decimal | None,
-    ) -> None:
-        self._ledger, self._run, self._place, self._entrant = ledger, run, place, entrant
-        self._request, self._at_most = request, at_most
-        self.call = 0
-
-    def claim(self) -> Future[Any]:
-        """Durable before anything is sent."""
-        group = self._place.attempt_group + 1
-        claimed = self._ledger.claim(self._run, self._place, self._request.call_id, group, self._at_most)
-        claimed.add_done_callback(self._keep_key)
-        return claimed
-
-    def _keep_key(self, claimed: Future[int]) -> None:
-        if claimed.exception() is None:
-            self.call = claimed.result()
-
-    def answered(self, response: Response) -> Future[Any]:
-        """Durable before anything is scored."""
-        return self._ledger.answered(self.call, response, self._entrant.price)
-
-    def failed(self, error: ProviderError) -> Future[Any]:
-        """After the last attempt."""
-        return self._ledger.failed(self.call, error, self._entrant.price)
-
-    def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
-        """Between two attempts, when the run stops."""
-        return self._ledger.deferred(self.call, attempts, self._entrant.price)
+    entrant: str
+    seconds: float
 
 
 class Runner:
@@ -100,37 +65,42 @@ class Runner:
         run: RunRecord,
         manager: ProviderManager,
         tasks: Mapping[int, Task],
-        entrants: Sequence[EntrantRecord],
-        totals: Mapping[int, int],
+        lanes: Sequence[LaneProgress],
+        halt: Halt,
+        course: Course,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._run, self._manager, self._tasks = ledger, run, manager, tasks
-        self.lanes = {entrant.key: LaneProgress(entrant, totals[entrant.key]) for entrant in entrants}
-        self._sizes = {lane.entrant.key: self._size(lane) for lane in self.lanes.values()}
-        self._queues: dict[int, asyncio.Queue[Place | None]] = {}
+        self.lanes = lanes
+        self.outage: Outage | None = None
+        self._halt, self._course, self._clock = halt, course, clock
+        self._under_way: list[LaneProgress] = []
+        self._abreast: list[LaneProgress] = []
+        self._moved = asyncio.Event()
         self._unscored: BaseException | None = None
-        self._stopping = False
         self._group: asyncio.Task[None] | None = None
-        self.started = time.monotonic()
+        self.started = clock()
 
     @property
     def stopping(self) -> bool:
         """Whether it was asked to stop."""
-        return self._stopping
+        return self._halt.is_set
 
     def stop(self) -> None:
         """Send nothing more; asked again, leave what is in flight too."""
-        if self._stopping and self._group is not None:
+        if self.stopping and self._group is not None:
             self._group.cancel()
-        self._stopping = True
+        self._halt.set()
 
     async def work(self) -> bool:
-        """Do what is left; True when nothing is left undone."""
-        self.started = time.monotonic()
+        """Do what is left; True when nothing is left undone but by entrants that were dropped."""
+        self.started = self._clock()
         self._group = asyncio.create_task(self._work())
         try:
             await self._group
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self.stopping:
                 raise
             return False
         except BaseExceptionGroup as failures:
@@ -139,74 +109,154 @@ class Runner:
         await asyncio.wrap_future(self._ledger.renew_lease(self._run))
         if self._unscored is not None:
             raise self._unscored
-        return all(lane.done == lane.total for lane in self.lanes.values())
-
-    def _size(self, lane: LaneProgress) -> int:
-        return self._manager.slots(self._manager.provider(lane.entrant.entrant.provider)).size
+        return all(lane.done == lane.total or lane.dropped for lane in self.lanes)
 
     async def _work(self) -> None:
-        heartbeat = asyncio.create_task(self._heartbeat())
+        watches = [asyncio.create_task(watch()) for watch in (self._heartbeat, self._watch_outages)]
         try:
             async with asyncio.TaskGroup() as group:
-                for key, lane in self.lanes.items():
-                    self._queues[key] = asyncio.Queue(2 * self._sizes[key])
-                    for _ in range(self._sizes[key]):
-                        group.create_task(self._worker(lane, self._queues[key]))
-                group.create_task(self._dispatch())
+                for lane in self.lanes:
+                    group.create_task(self._run_lane(lane))
         finally:
-            heartbeat.cancel()
+            for watch in watches:
+                watch.cancel()
 
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
             self._ledger.renew_lease(self._run)
 
-    async def _dispatch(self) -> None:
-        """Hand the plan out in its order, to every lane in turn; a full lane holds back the others a little."""
-        position = -1
-        while not self._stopping:
-            places = self._ledger.places(self._run, position, CHUNK)
-            if not places:
-                break
-            for place in places:
-                if place.state != "failed" and not place.scored:
-                    await self._queues[place.entrant].put(place)
-            position += CHUNK
-        for key, lane_queue in self._queues.items():
-            for _ in range(self._sizes[key]):
-                await lane_queue.put(None)
+    async def _watch_outages(self) -> None:
+        while not self.stopping:
+            await asyncio.sleep(min(LOOK, self._course.max_outage))
+            for lane in self._under_way:
+                self._stop_after_outage(lane)
+
+    def _stop_after_outage(self, lane: LaneProgress) -> None:
+        good_at = self.started if lane.good_at is None else lane.good_at
+        silent = self._clock() - good_at
+        if silent >= self._course.max_outage and self._is_in_trouble(lane):
+            self.outage = self.outage or Outage(lane.entrant.entrant.name, silent)
+            self._halt.set()
+
+    def _is_in_trouble(self, lane: LaneProgress) -> bool:
+        """Whether the provider keeps failing or wants to be left alone, so that calls wait."""
+        entrant = lane.entrant.entrant
+        return self._manager.is_in_trouble(entrant.provider, entrant.model)
+
+    async def _run_lane(self, lane: LaneProgress) -> None:
+        size = self._manager.slots(self._manager.provider(lane.entrant.entrant.provider)).size
+        places: asyncio.Queue[Place | None] = asyncio.Queue(2 * size)
+        self._under_way.append(lane)
+        try:
+            if not await self._passes(lane):
+                return
+            async with asyncio.TaskGroup() as group:
+                for _ in range(size):
+                    group.create_task(self._worker(lane, places))
+                await self._dispatch(lane, places)
+                for _ in range(size):
+                    await places.put(None)
+        finally:
+            self._under_way.remove(lane)
+
+    async def _dispatch(self, lane: LaneProgress, places: asyncio.Queue[Place | None]) -> None:
+        """Hand the plan out in its order."""
+        self._abreast.append(lane)
+        try:
+            while not self.stopping:
+                found = self._ledger.places(self._run, lane.entrant.key, lane.reached, CHUNK)
+                if not found:
+                    break
+                for place in found:
+                    if place.state not in self._course.leave and not place.scored:
+                        await places.put(place)
+                lane.reached += CHUNK
+                self._wake()
+                await self._let_others_catch_up(lane)
+        finally:
+            self._abreast.remove(lane)
+            self._wake()
+
+    async def _let_others_catch_up(self, lane: LaneProgress) -> None:
+        while self._is_far_ahead(lane) and not self.stopping:
+            await self._next_move()
+            # What it waits for others is no outage of its own.
+            lane.good_at = self._clock()
+
+    def _is_far_ahead(self, lane: LaneProgress) -> bool:
+        """Whether others, which are not in trouble, have to catch up."""
+        behind = [other for other in self._abreast if other.reached < lane.reached - LEAD]
+        return any(not self._is_in_trouble(other) for other in behind)
+
+    async def _next_move(self) -> None:
+        moved = self._moved
+        try:
+            await asyncio.wait_for(moved.wait(), LOOK)
+        except TimeoutError:
+            return
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def _worker(self, lane: LaneProgress, places: asyncio.Queue[Place | None]) -> None:
         while (place := await places.get()) is not None:
-            if not self._stopping:
+            if not self.stopping:
                 await self._do(lane, place)
+
+    async def _passes(self, lane: LaneProgress) -> bool:
+        """Try an entrant of which nothing is stored yet by one call; False where its every call would be in vain."""
+        entrant = lane.entrant
+        if not self._course.canary or entrant.simulated or lane.done > lane.errors:
+            return True
+        first = next(iter(self._ledger.places(self._run, entrant.key, -1, 1)), None)
+        if first is None or self.stopping:
+            return True
+        made = self._ledger.canaries(self._run, entrant.key)
+        request, journal = self._call(lane, replace(first, epoch=0, attempt_group=made), "canary")
+        try:
+            await self._manager.arespond(request, journal, entrant.rates)
+            lane.good_at = self._clock()
+        except (BudgetExceededError, Deferred):
+            self._halt.set()
+        except ProviderError as error:
+            # A longer context or another text may pass where this one did not.
+            lane.dropped = error if type(error) in _NO_USE else None
+        return lane.dropped is None
 
     async def _do(self, lane: LaneProgress, place: Place) -> None:
         if place.state == "answered" and place.call is not None:
             text, finish = self._ledger.answer_text(place.call)
             await self._score(lane, place, place.call, text, finish, None)
             return
-        rates = lane.entrant.rates
-        request = self._manager.bounded(self._request(lane.entrant, place))
-        at_most = worst_case(self._manager.provider(request.provider), request, rates)
-        journal = CallJournal(self._ledger, self._run, place, lane.entrant, request, at_most)
+        request, journal = self._call(lane, place, "sample")
         lane.in_flight += 1
         lane.sent += 1
         try:
             # At the prices that the run froze: a catalogue may change before a run is resumed.
-            response = await self._manager.arespond(request, journal, rates)
+            response = await self._manager.arespond(request, journal, lane.entrant.rates)
         except BudgetExceededError:
             # The manager's budget knows what was short; what is in flight may end.
-            self._stopping = True
+            self._halt.set()
+            return
+        except Deferred:
             return
         except ProviderError as error:
             lane.count(Outcome.ERROR, 0.0, _cost_of_failures(error.attempts))
             return
         finally:
             lane.in_flight -= 1
+        lane.good_at = self._clock()
         await self._score(lane, place, journal.call, response.text, response.finish_reason, response)
 
-    def _request(self, entrant: EntrantRecord, place: Place) -> Request:
+    def _call(self, lane: LaneProgress, place: Place, purpose: Purpose) -> tuple[Request, CallJournal]:
+        entrant = lane.entrant
+        request = self._manager.bounded(self._request(entrant, place, purpose))
+        at_most = worst_case(self._manager.provider(request.provider), request, entrant.rates)
+        return request, CallJournal(self._ledger, self._run, place, entrant, request, at_most)
+
+    def _request(self, entrant: EntrantRecord, place: Place, purpose: Purpose) -> Request:
         task = self._tasks[place.task]
         call_id = make_call_id(
             run=self._run.id,
@@ -215,8 +265,8 @@ class Runner:
             entrant=entrant.entrant.hash,
             # Two samples of a task may have the same content; each is asked.
             sample=f"{place.sample_hash}/{place.sample_id}",
-            epoch=1,
-            purpose="sample",
+            epoch=place.epoch,
+            purpose=purpose,
             attempt_group=place.attempt_group + 1,
         )
         return Request(
@@ -226,8 +276,8 @@ class Runner:
             parameters={**task.config.parameters, **entrant.entrant.parameters},
             output_schema=task.output.json_schema if task.output else None,
             files=place.files,
-            tags={"task": task.name, "sample_id": place.sample_id, "epoch": 1},
-            purpose="sample",
+            tags={"task": task.name, "sample_id": place.sample_id, "epoch": place.epoch},
+            purpose=purpose,
             call_id=call_id,
             project=self._run.project,
         )
@@ -244,7 +294,7 @@ class Runner:
         cost = response.cost.usd if response is not None else Decimal(0)
         lane.count(score.outcome, score.value, cost)
 
-    def _note_unscored(self, written: Future[Any]) -> None:
+    def _note_unscored(self, written: Future[None]) -> None:
         self._unscored = self._unscored or written.exception()
 
 

@@ -66,13 +66,24 @@ JOIN entrants e ON e.entrant = c.entrant
 JOIN plan p ON p.run = c.run AND p.position = c.position AND p.variant = e.variant
 JOIN tasks t ON t.task = p.task
 LEFT JOIN answers a ON a.call = c.call
-WHERE c.run = ? AND (c.state <> 'claimed' OR NOT ?)
+WHERE c.run = ? AND c.purpose = 'sample' AND (c.state <> 'claimed' OR NOT ?)
 ORDER BY c.call
 """
 
 
+_CANARIES = """
+SELECT coalesce(sum(b.picodollars), 0) AS spent FROM calls c JOIN bill b ON b.call = c.call
+WHERE c.run = ? AND c.purpose = 'canary'
+"""
+
+
+def canaries_usd(ledger: Ledger, run: RunRecord) -> Decimal:
+    """What the calls that tried the entrants before their samples are known to have cost."""
+    return from_picodollars(next(ledger.store.read(_CANARIES, (run.key,)))["spent"])
+
+
 def spending(ledger: Ledger, run: RunRecord) -> Iterator[Spent]:
-    """Every call of a run that was sent, in its order; those under way are left out."""
+    """Every call for a sample of a run that was sent, in its order; those under way are left out."""
     return (_spent(row) for row in ledger.store.read(_SPENT, (run.key, run.is_alive)))
 
 

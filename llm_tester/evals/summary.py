@@ -21,14 +21,15 @@ MISSING = math.nan
 
 @dataclass
 class Standing:
-    """One entrant on one task. `values` holds the score of each sample in the run's order, NaN where there is none."""
+    """One entrant on one task. `values` holds the mean score of each sample over its epochs in the run's order, NaN
+    where there is none; `planned` and `scored` count answers, of which a sample has one per epoch."""
 
     entrant: str
     model: str
     task: str
     simulated: bool
     planned: int = 0
-    moments: Moments = field(default_factory=Moments)
+    scored: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     usage: Counter[str] = field(default_factory=Counter)
     violations: int = 0
@@ -42,9 +43,11 @@ class Standing:
     retried_usd: Decimal = Decimal(0)
     latencies: array[float] = field(default_factory=lambda: array("d"))
     values: array[float] = field(default_factory=lambda: array("d"))
+    _open: tuple[int, float, int] = (-1, 0.0, 0)
+    _moments: Moments | None = None
 
     def add(self, result: Result) -> None:
-        """Count one row."""
+        """Count one row; the epochs of a sample come one after the other."""
         counts = result.outcome.counts and result.score is not None
         self.planned += 1
         self.outcomes[result.outcome] += 1
@@ -57,23 +60,37 @@ class Standing:
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls
         self.retried_usd += result.retried_usd
-        self.values.append(result.score if counts and result.score is not None else MISSING)
-        if counts and result.score is not None:
-            self.moments.add(result.score)
+        self._value(result.position, result.score if counts else None)
         if result.cost_usd is not None:
             self.cost_known += result.cost_usd
             self.cost_priced += 1
         if result.latency_ms is not None:
             self.latencies.append(result.latency_ms)
 
+    def _value(self, position: int, score: float | None) -> None:
+        before, total, count = self._open
+        if position != before:
+            self.values.append(MISSING)
+            total, count = 0.0, 0
+        if score is not None:
+            total, count = total + score, count + 1
+            self.values[-1] = min(total / count, 1.0)
+            self.scored += 1
+        self._open, self._moments = (position, total, count), None
+
     @property
-    def scored(self) -> int:
-        """How many samples count."""
-        return self.moments.n
+    def moments(self) -> Moments:
+        """Of the samples' mean scores: epochs of one sample are not independent, so each sample counts once."""
+        if self._moments is None:
+            self._moments = Moments()
+            for value in self.values:
+                if not math.isnan(value):
+                    self._moments.add(value)
+        return self._moments
 
     @property
     def score(self) -> float | None:
-        """The mean score."""
+        """The mean score over samples."""
         return self.moments.mean
 
     @property
@@ -83,7 +100,7 @@ class Standing:
 
     @property
     def coverage(self) -> float:
-        """The share of planned samples that count."""
+        """The share of planned answers that count."""
         return self.scored / self.planned if self.planned else 0.0
 
     @property
@@ -109,13 +126,15 @@ class Standing:
     def to_json(self) -> dict[str, Any]:
         """The row as `run --json` prints it."""
         latency = None if self.p50 is None else {"p50": self.p50, "p95": self.p95}
+        answers = {"answers": self.scored} if self.planned > len(self.values) else {}
         changed = {"not_applied": sorted(self.not_applied)} if self.not_applied else {}
         return {
             "entrant": self.entrant,
             "model": self.model,
             "task": self.task,
-            "samples": self.scored,
-            "planned": self.planned,
+            "samples": self.moments.n,
+            "planned": len(self.values),
+            **answers,
             "score": self.score,
             "ci95": list(self.interval) if self.interval else None,
             "outcomes": {outcome.value: self.outcomes[outcome] for outcome in Outcome if self.outcomes[outcome]},

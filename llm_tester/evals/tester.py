@@ -8,8 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from llm_tester.config import EntrantConfig, Workspace
-from llm_tester.evals.execution import RunOptions, prepare
 from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.evals.results import Result, results
 from llm_tester.evals.run_records import RunRecord
 from llm_tester.evals.summary import Standing, standings
@@ -65,12 +65,16 @@ class LLMTester:
         name: str | None = None,
         project: str | None = None,
         budget: Decimal | None = None,
+        epochs: int | None = None,
+        canary: bool | None = None,
     ) -> Run:
         """Run every task on every model and return the finished run; raises before any call when something is wrong.
 
-        With a `budget` in USD it may end as stopped.
+        With a `budget` in USD it may end as stopped. `canary` says whether one call tries each model first.
         """
-        options = RunOptions(tasks, models, limit, max_connections, name, project, budget=budget)
+        options = RunOptions(
+            tasks, models, limit, max_connections, name, project, budget=budget, epochs=epochs, canary=canary
+        )
         execution = prepare(self.workspace, self._registry, options).start()
         with execution.ledger:
             execution.go()

@@ -36,8 +36,8 @@ class Permit:
 class CircuitBreaker:
     """Opens after `failure_threshold` failures in a row; after `recovery_timeout` seconds one call may try again.
 
-    Calls under way when a row of failures began count as one failure together, and a row must be as long as they were
-    many. Safe to share between threads and event loops: nothing here waits.
+    Calls under way when a row of failures began count as one failure together, their answers do not end it, and a row
+    must be longer than they were many. Safe to share between threads and event loops: nothing here waits.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class CircuitBreaker:
             return Permit(self._asked, self._generation, state == "half-open")
 
     def success(self, permit: Permit) -> None:
-        """The call was answered: ends the row of failures; a probe closes the breaker."""
+        """The call was answered: ends a row of failures that began before it did; a probe closes the breaker."""
         with self._lock:
-            if self._return(permit):
+            if self._return(permit) and (permit.probe or permit.number > self._row_began):
                 self._close()
 
     def failure(self, permit: Permit, error: BaseException) -> None:

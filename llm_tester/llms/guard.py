@@ -52,6 +52,10 @@ class Guard:
         """Whether the breaker lets no call pass, or only a probe."""
         return self.breaker is not None and self.breaker.state != "closed"
 
+    def is_in_trouble(self) -> bool:
+        """Whether calls wait because the provider keeps failing, or wants to be left alone."""
+        return self.is_open() or self.limiter.paused() > 0
+
 
 def _at_once() -> float:
     return 0.0

@@ -148,6 +148,11 @@ class ProviderManager:
             self._guards.setdefault(key, guard)
         return self._guards[key]
 
+    def is_in_trouble(self, provider: str, model: str) -> bool:
+        """Whether calls to this model wait because it keeps failing, or wants to be left alone."""
+        found = self.provider(provider)
+        return not found.is_simulated and self.guard(found, model).is_in_trouble()
+
     def _retry_policy(self) -> RetryPolicy:
         if self._retry is None:
             settings = retry_settings(self._registry.workspace)

@@ -8,11 +8,14 @@ from decimal import Decimal
 
 from llm_tester.cost_manager import usd_text
 from llm_tester.evals.run_budgets import BudgetState
+from llm_tester.evals.run_notes import dropped_entrants, outage_of
 from llm_tester.evals.run_records import UnknownCall
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing, Verdict
 from llm_tester.reporting.report import Report, TaskReport
-from llm_tester.reporting.text import counted, dollars, milliseconds, share
+from llm_tester.reporting.text import counted, dollars, milliseconds, one_line, share
+
+MAX_CAUSE = 400
 
 
 def score_text(standing: Standing) -> str:
@@ -114,7 +117,9 @@ def notes(report: Report) -> list[str]:
     found += [
         f"{name}: another model answered than was asked for: {models}." for name, models in _others(report).items()
     ]
-    found += budget_notes(report.budget)
+    found += [*dropped_notes(report), *outage_notes(report), *budget_notes(report.budget), *_resumption_notes(report)]
+    if report.canaries_usd:
+        found.append(f"The calls that tried the models before the run cost {dollars(report.canaries_usd)}.")
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
     errors = report.count(Outcome.ERROR)
     if errors:
@@ -123,12 +128,41 @@ def notes(report: Report) -> list[str]:
             "left out of the scores; entrants are ranked on the samples they share."
         )
     if open_rows:
-        found.append(f"{counted(open_rows, 'sample')} not answered yet.")
+        what = "sample" if report.run.epochs == 1 else "answer"
+        found.append(f"{counted(open_rows, what)} not {'answered' if what == 'sample' else 'given'} yet.")
     if any(standing.unknown_calls for standing in report.standings):
         calls = sum(standing.unknown_calls for standing in report.standings)
         found.append(f"The cost of {counted(calls, 'call')} is unknown; sums hold what is known.")
     if odd := sum(standing.inconsistent for standing in report.standings):
         found.append(f"{counted(odd, 'answer')} reported token counts that cannot be; their cost is unknown.")
+    return found
+
+
+def dropped_notes(report: Report) -> list[str]:
+    """Whom the run dropped after its first call, and why; those of one cause together."""
+    by_cause: dict[str, list[str]] = {}
+    for found in dropped_entrants(report.run):
+        by_cause.setdefault(found.cause, []).append(found.entrant)
+    return [
+        f"Dropped, as the first call failed: {one_line(', '.join(names), MAX_CAUSE)}. {one_line(cause, MAX_CAUSE)}"
+        for cause, names in by_cause.items()
+    ]
+
+
+def outage_notes(report: Report) -> list[str]:
+    """Whose outage the run stopped at."""
+    outage = outage_of(report.run)
+    if outage is None:
+        return []
+    return [f"Stopped: {outage.entrant} brought no answer for {outage.seconds:,.0f} s."]
+
+
+def _resumption_notes(report: Report) -> list[str]:
+    found = []
+    for entry in report.run.settings.get("resumed", ()):
+        parts = ["asked samples again that had ended in an error"] if entry["retry_errors"] else []
+        parts += ["left calls of unknown fate as they were"] if entry["keep_unknown"] else []
+        found.append(f"Resumed on {entry['at'][:10]}: {' and '.join(parts)}.")
     return found
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from llm_tester.cost_manager import Rates
+from llm_tester.cost_manager import Rates, usd_text
 from llm_tester.evals.field_tables import Difficulties, FieldTable, HardSample
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.results import Result, results
 from llm_tester.evals.run_budgets import BudgetState, budget_state
+from llm_tester.evals.run_notes import dropped_entrants
 from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord, UnknownCall
 from llm_tester.evals.samples import Outcome
-from llm_tester.evals.spending import spending
+from llm_tester.evals.spending import canaries_usd, spending
 from llm_tester.evals.summary import Standing, Verdict, by_task, ranked, standings, verdict
 from llm_tester.reporting.money import Money, money_of
 
@@ -44,6 +45,7 @@ class Report:
     errors: Mapping[tuple[str, str], int]
     money: Mapping[tuple[str, str], Money] = field(default_factory=dict)
     budget: BudgetState | None = None
+    canaries_usd: Decimal = Decimal(0)
 
     def money_of(self, standing: Standing) -> Money:
         """What the entrant cost on the task."""
@@ -62,7 +64,7 @@ class Report:
     @property
     def spent_usd(self) -> Decimal:
         """New dollars, as far as known."""
-        return sum((standing.spent_usd for standing in self.standings), Decimal(0))
+        return sum((standing.spent_usd for standing in self.standings), self.canaries_usd)
 
     def count(self, outcome: Outcome) -> int:
         """How many rows ended so."""
@@ -77,7 +79,16 @@ class Report:
             for standing in sorted(task.standings, key=lambda found: in_order[found.entrant])
         ]
         budget = {} if self.budget is None else {"budget": self.budget.to_json()}
-        return {"run": self.run.id, "status": self.run.state, **budget, "models": rows}
+        dropped = [entry.to_json() for entry in dropped_entrants(self.run)]
+        return {
+            "run": self.run.id,
+            "status": self.run.state,
+            **({"epochs": self.run.epochs} if self.run.epochs > 1 else {}),
+            **budget,
+            **({"dropped": dropped} if dropped else {}),
+            **({"canaries_usd": usd_text(self.canaries_usd)} if self.canaries_usd else {}),
+            "models": rows,
+        }
 
     def details(self) -> dict[str, Any]:
         """By task what came of its fields, by path and entrant, and its hardest samples."""
@@ -117,4 +128,5 @@ def build_report(ledger: Ledger, run: RunRecord) -> Report:
     entrants = ledger.entrants(run)
     money = money_of(spending(ledger, run), {entry.entrant.name: entry.rates for entry in entrants})
     top = dict(errors.most_common(MAX_ERRORS))
-    return Report(run, tasks, entrants, ledger.unknown_calls(run), top, money, budget_state(ledger, run))
+    unknown, budget = ledger.unknown_calls(run), budget_state(ledger, run)
+    return Report(run, tasks, entrants, unknown, top, money, budget, canaries_usd(ledger, run))

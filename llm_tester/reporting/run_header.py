@@ -31,6 +31,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Tasks", ", ".join(tasks)),
         ("Entrants", ", ".join(_entrants(report))),
         ("Hosts", ", ".join(hosts)),
+        ("Epochs", f"{run.epochs}" if run.epochs > 1 else ""),
         ("Seed", f"{run.seed}{f', at most {limit:,} samples a task' if limit else ''}"),
         ("Budget", budget_text(report.budget)),
         ("Repriced", ", ".join(_repricing(report))),

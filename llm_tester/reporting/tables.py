@@ -9,8 +9,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from llm_tester.evals.lanes import LaneProgress
 from llm_tester.evals.results import Result
-from llm_tester.evals.runner import LaneProgress
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing
 from llm_tester.reporting.phrases import (
@@ -177,7 +177,7 @@ def wrong_answers(rows: Iterable[Result]) -> Table:
     for row in rows:
         told = "; ".join(part for part in (wrong_leaves(row), row.error or row.answer or "") if part)
         table.add_row(
-            safe(row.sample_id),
+            safe(f"{row.sample_id}{_epoch(row)}"),
             safe(row.entrant),
             Text(row.outcome.value, style=STYLES.get(row.outcome, "")),
             Text("–" if row.score is None else f"{row.score:.2f}"),
@@ -197,11 +197,15 @@ def sample(rows: Sequence[Result], prompts: Mapping[str, str]) -> RenderableType
     parts += [Text("\nExpected", style="dim"), safe(plain(first.expected))]
     for row in rows:
         score = "" if row.score is None else f", score {row.score:.3f}"
-        ended = printable(f"\n{row.entrant}: {row.outcome.value}{score}")
+        ended = printable(f"\n{row.entrant}{_epoch(row)}: {row.outcome.value}{score}")
         parts.append(Text(ended, style=STYLES.get(row.outcome, "bold")))
         parts.append(safe(row.error or row.answer or ""))
         parts += [safe(line) for line in (row.note, wrong_leaves(row), *row.violations) if line]
     return Group(*parts)
+
+
+def _epoch(row: Result) -> str:
+    return f" (epoch {row.epoch})" if row.epoch > 1 else ""
 
 
 def wrong_leaves(row: Result) -> str:

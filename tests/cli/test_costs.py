@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llm_tester.config import Workspace
-from llm_tester.evals.execution import RunOptions, prepare
+from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
 
 Program = Callable[..., tuple[int, str, str]]
@@ -37,7 +37,7 @@ def paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     task, provider = tmp_path / "tasks" / "sums", tmp_path / "providers" / "paid"
     task.mkdir(parents=True)
     provider.mkdir(parents=True)
-    (tmp_path / "config.json").write_text('{"run": {"project": "alpha"}}')
+    (tmp_path / "config.json").write_text('{"run": {"project": "alpha", "canary": false}}')
     spec = {"name": "sums", "prompt": "{{ input }}", "scorer": {"type": "numeric"}, "parameters": {"max_tokens": 50}}
     (task / "task.json").write_text(json.dumps(spec))
     rows = [{"id": f"s{n}", "input": str(n), "target": str(n if n else 7)} for n in range(5)]

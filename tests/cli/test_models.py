@@ -66,6 +66,7 @@ class Terminal(io.StringIO):
 
 
 def test_sync_writes_into_the_workspace_s_own_folder(program: Program, own: Path, workspace: Path) -> None:
+    settings = (workspace / "config.json").read_text()
     code, out, _ = program("models", "sync", "acme", "--all", "--yes")
     assert code == 0
     flat = " ".join(out.split())
@@ -82,7 +83,7 @@ def test_sync_writes_into_the_workspace_s_own_folder(program: Program, own: Path
         ("small", D("0.1")),
     ]
     assert config.default_model == "big"
-    assert (workspace / "config.json").read_text() == "{}"
+    assert (workspace / "config.json").read_text() == settings
     assert list(own.parent.iterdir()) == [own]
     before = own.read_bytes()
     code, out, _ = program("models", "sync", "acme", "--all", "acme", "--yes")

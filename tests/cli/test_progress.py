@@ -13,7 +13,8 @@ from rich.console import Console
 from llm_tester.cli import progress
 from llm_tester.cli.console import err, out
 from llm_tester.config import Workspace
-from llm_tester.evals.execution import Execution, RunOptions, prepare
+from llm_tester.evals.execution import Execution
+from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_a_run_that_is_stopped_before_it_begins_sends_nothing(execution: Executi
         assert execution.runner.stopping
         assert execution.go() == "stopped"
         assert execution.run.state == "stopped"
-        assert [lane.sent for lane in execution.runner.lanes.values()] == [0, 0]
+        assert [lane.sent for lane in execution.runner.lanes] == [0, 0]
 
 
 def test_what_is_not_on_a_terminal_is_100_columns_wide() -> None:

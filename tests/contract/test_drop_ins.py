@@ -80,7 +80,7 @@ def four(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     site.mkdir()
     monkeypatch.setattr("sys.path", [str(site), *sys.path])
     bench.task(parameters={"max_tokens": 5})
-    bench.write("config.json", {"retry": {"max_retries": 1, "initial_delay": 0}})
+    bench.write("config.json", {"run": {"canary": False}, "retry": {"max_retries": 1, "initial_delay": 0}})
     bench.provider("inside", SYNC.replace("FAILURE", BUSY), **CATALOGUE)
     bench.write("outside_llm.py", ASYNC.replace("FAILURE", LIMITED))
     bench.write("outside.json", {"name": "outside", **CATALOGUE})

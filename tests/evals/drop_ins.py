@@ -34,7 +34,7 @@ class Plain(BaseLLM):
         return right(prompt)
 """
 )
-NO_RETRY = {"retry": {"max_retries": 0}}
+NO_RETRY = {"run": {"canary": False}, "retry": {"max_retries": 0}}
 
 
 def calls(bench: Bench, provider: str = "drop") -> list[dict[str, Any]]:

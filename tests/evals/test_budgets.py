@@ -38,7 +38,7 @@ def server(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackSe
 
 def configure(bench: Bench, server: LoopbackServer, **more: Any) -> None:
     there = {"base_url": f"{server.url}/v1", "llm_models": [MODEL], "max_connections": 20, **more.pop("openai", {})}
-    bench.write("config.json", {"run": {}, "providers": {"openai": there}, **more})
+    bench.write("config.json", {"run": {"canary": False}, "providers": {"openai": there}, **more})
 
 
 def billed(server: LoopbackServer) -> Decimal:
@@ -213,6 +213,6 @@ def test_an_attempt_that_was_refused_gives_all_back(bench: Bench, server: Loopba
 def test_simulated_models_pass_any_budget(bench: Bench) -> None:
     bench.task(samples=2)
     bench.replay("rep", {"m": {"s1": "2", "s2": "3"}})
-    bench.write("config.json", {"run": {"budget": 0}, "budgets": [{"usd": 0, "per": "day"}]})
+    bench.write("config.json", {"run": {"budget": 0, "canary": False}, "budgets": [{"usd": 0, "per": "day"}]})
     ended = bench.cli("run", "sums", "-m", "rep:m")
     assert ended.code == 0, ended

@@ -34,7 +34,7 @@ class Odd(BaseLLM):
 @pytest.mark.parametrize("signature", ["def", "async def"])
 def test_a_provider_s_failures_are_outcomes_and_the_run_goes_on(bench: Bench, signature: str) -> None:
     bench.task(samples=6)
-    bench.write("config.json", {"retry": {"max_retries": 2, "initial_delay": 0}})
+    bench.write("config.json", {"run": {"canary": False}, "retry": {"max_retries": 2, "initial_delay": 0}})
     bench.provider("drop", FAILING.replace("def _call", f"{signature} _call"))
     ended = bench.cli("run", "sums", "-m", "drop:m", "--json")
     assert ended.code == 3
@@ -67,7 +67,7 @@ def test_a_provider_s_failures_are_outcomes_and_the_run_goes_on(bench: Bench, si
 
 def test_errors_are_not_asked_again_when_the_run_is_resumed(bench: Bench) -> None:
     bench.task(samples=6)
-    bench.write("config.json", {"retry": {"max_retries": 2, "initial_delay": 0}})
+    bench.write("config.json", {"run": {"canary": False}, "retry": {"max_retries": 2, "initial_delay": 0}})
     bench.provider("drop", FAILING)
     assert bench.cli("run", "sums", "-m", "drop:m").code == 3
     before = len(calls(bench))

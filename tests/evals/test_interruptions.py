@@ -66,7 +66,7 @@ class Case:
         task, self.provider = root / "tasks" / "sums", root / "providers" / "recorder"
         task.mkdir(parents=True)
         self.provider.mkdir(parents=True)
-        (root / "config.json").write_text("{}")
+        (root / "config.json").write_text('{"run": {"canary": false}}')
         config = {
             "name": "sums",
             "prompt": "{{ input }}",

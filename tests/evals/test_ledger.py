@@ -16,9 +16,9 @@ import pytest
 
 from llm_tester.config import Workspace
 from llm_tester.errors import LedgerError
-from llm_tester.evals.execution import RunOptions, prepare
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ownership import is_alive, this_owner
+from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.evals.run_records import RunRecord
 from llm_tester.llms.llm_registry import ProviderRegistry
 
@@ -118,7 +118,7 @@ def test_a_plan_is_frozen_whole(filled: Bench, ledger: Ledger) -> None:
     assert (task.name, task.folder, task.total, task.planned) == ("sums", filled.root / "tasks/sums", 3, 3)
     assert (entrant.entrant.full_model, entrant.simulated, entrant.host) == ("rep:m", True, "")
     assert entrant.rates.by_class == {"input": Decimal(1), "output": Decimal(2), "reasoning": Decimal(2)}
-    places = ledger.places(run, -1, 10)
+    places = ledger.places(run, 1, -1, 10)
     assert [place.position for place in places] == [0, 1, 2]
     assert sorted((place.sample_id, place.messages[0].content, place.target) for place in places) == [
         ("s1", "1 + 1?", 2),
@@ -128,7 +128,7 @@ def test_a_plan_is_frozen_whole(filled: Bench, ledger: Ledger) -> None:
     assert {(place.state, place.call, place.attempt_group, place.scored) for place in places} == {
         (None, None, 0, False)
     }
-    assert [place.position for place in ledger.places(run, 0, 1)] == [1]
+    assert [place.position for place in ledger.places(run, 1, 0, 1)] == [1]
 
 
 def test_the_same_content_is_stored_once(filled: Bench, ledger: Ledger) -> None:
@@ -197,9 +197,9 @@ def test_a_run_of_a_living_process_is_not_taken_over(filled: Bench, ledger: Ledg
 
 
 def test_calls_of_unknown_fate_are_named_once_and_marked(filled: Bench, ledger: Ledger) -> None:
-    place, other = ledger.places(ledger.run("first"), -1, 10)[:2]
-    ledger.claim(ledger.run("first"), place, "c1", 1, Decimal("0.5")).result()
-    ledger.claim(ledger.run("first"), other, "c2", 1, None).result()
+    place, other = ledger.places(ledger.run("first"), 1, -1, 10)[:2]
+    ledger.claim(ledger.run("first"), place, "c1", Decimal("0.5")).result()
+    ledger.claim(ledger.run("first"), other, "c2", None).result()
     filled.sql("UPDATE runs SET owner = 'elsewhere/1/5', lease_until = 5")
     run = ledger.run("first")
     assert (run.status, run.state) == ("running", "stopped")
@@ -216,12 +216,12 @@ def test_calls_of_unknown_fate_are_named_once_and_marked(filled: Bench, ledger: 
     assert ledger.take_over(run) == unknown
     assert ledger.run("first").is_alive
     assert ledger.take_over(run) == []
-    assert {place.state for place in ledger.places(run, -1, 10)} == {"unknown", None}
+    assert {place.state for place in ledger.places(run, 1, -1, 10)} == {"unknown", None}
 
 
 def test_a_resumed_run_names_calls_of_unknown_fate_and_sends_them_again(filled: Bench, ledger: Ledger) -> None:
-    place = ledger.places(ledger.run("first"), -1, 10)[0]
-    ledger.claim(ledger.run("first"), place, "c1", 1, Decimal("0.5")).result()
+    place = ledger.places(ledger.run("first"), 1, -1, 10)[0]
+    ledger.claim(ledger.run("first"), place, "c1", Decimal("0.5")).result()
     filled.sql("UPDATE runs SET owner = NULL")
     ended = filled.cli("resume", "first")
     assert ended.code == 0, ended

@@ -40,7 +40,7 @@ def test_all_that_a_task_and_an_entrant_say_reaches_the_provider(bench: Bench, s
     )
     bench.provider("drop", ECHO.replace("def _call", f"{signature} _call"), models=["m", "n"])
     entrant = {"name": "hot", "model": "drop:n", "parameters": {"temperature": 1}, "prompt": "b"}
-    bench.write("config.json", {"run": {"tasks": ["sums"], "entrants": ["drop:m", entrant]}})
+    bench.write("config.json", {"run": {"canary": False, "tasks": ["sums"], "entrants": ["drop:m", entrant]}})
     assert bench.cli("run").code == 0
     first, second = sorted(calls(bench), key=lambda call: str(call["model"]))
     assert first == {
@@ -121,7 +121,7 @@ def test_the_limit_may_stand_in_the_configuration(bench: Bench, said: str) -> No
     bench.provider("drop", GATE.replace("SIZE", "4"), max_connections=4 if said == "provider" else 2)
     settings: dict[str, dict[str, Any]] = {
         "provider": {},
-        "workspace's run": {"run": {"max_connections": 4}},
+        "workspace's run": {"run": {"canary": False, "max_connections": 4}},
         "workspace's provider": {"providers": {"drop": {"max_connections": 4}}},
     }
     bench.write("config.json", {**NO_RETRY, **settings[said]})

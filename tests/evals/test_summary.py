@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -39,8 +40,12 @@ BASE: dict[str, Any] = {
 ERROR = {"outcome": Outcome.ERROR, "score": None, "cost_usd": None, "answer": None}
 
 
+PLACES = count()
+
+
 def row(**changes: Any) -> Result:
-    return Result(**{**BASE, **changes})
+    """A row of a sample of its own."""
+    return Result(**{**BASE, "position": next(PLACES), **changes})
 
 
 def standing(entrant: str, scores: Iterable[float | None], **changes: Any) -> Standing:

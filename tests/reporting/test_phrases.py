@@ -16,12 +16,12 @@ from llm_tester.reporting.phrases import cost_text, latency_text, notes, outcome
 from llm_tester.reporting.report import Report, TaskReport
 
 RECORD = TaskRecord(1, "t", Path(), "", "", 1, 1, {})
-RUN = RunRecord(1, "r", None, "p", "complete", 0, {}, 0.0, None, None, None)
+RUN = RunRecord(1, "r", None, "p", "complete", 0, 1, {}, 0.0, None, None, None)
 
 
 def standing(entrant: str, scores: list[float], cost: str | None = "0.001", **changes: Any) -> Standing:
     found = Standing(entrant, f"p:{entrant}", "t", simulated=False)
-    for score in scores:
+    for position, score in enumerate(scores):
         values: dict[str, Any] = {
             "outcome": Outcome.CORRECT if score else Outcome.WRONG,
             "score": score,
@@ -34,7 +34,7 @@ def standing(entrant: str, scores: list[float], cost: str | None = "0.001", **ch
         }
         found.add(
             Result(
-                0, "s", entrant, f"p:{entrant}", "t", 1, values["outcome"], values["score"], None,
+                position, "s", entrant, f"p:{entrant}", "t", 1, values["outcome"], values["score"], None,
                 values["violations"], "", "x", "x", values["usage"], (), values["cost_usd"], True,
                 values["unknown_calls"], False, values["latency_ms"], 1, "",
             )

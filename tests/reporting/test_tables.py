@@ -14,10 +14,10 @@ from rich.console import Console, RenderableType
 from llm_tester.config import Workspace
 from llm_tester.cost_manager import Rates
 from llm_tester.evals.entrants import Entrant
+from llm_tester.evals.lanes import LaneProgress
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.results import Result, results
 from llm_tester.evals.run_records import EntrantRecord
-from llm_tester.evals.runner import LaneProgress
 from llm_tester.evals.samples import Outcome
 from llm_tester.reporting.report import Report, build_report
 from llm_tester.reporting.tables import compact, leaderboard, listing, live, packed, sample, wrong_answers
