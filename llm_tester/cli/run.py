@@ -145,7 +145,8 @@ def carry_out(
         closing(screen, report, path, here.require_root())
     if report.budget is not None and report.budget.stop is not None:
         sys.stderr.write(f"Stopped: {stop_text(report.run.id, report.budget.stop)}\n")
-    for note in [*dropped_notes(report), *outage_notes(report)]:
+    # On the screen they stand below the leaderboard.
+    for note in [*dropped_notes(report), *outage_notes(report)] if as_json else ():
         sys.stderr.write(f"{note}\n")
     return exit_code(execution, report, fail_under)
 

@@ -23,12 +23,19 @@ DIMENSIONS: Mapping[str, str] = {
 }
 _KEY = "day, project, provider, model, task, purpose, outcome, token_class"
 _SUMS = ("calls", "unknown_calls", "unbounded_calls", "at_most", "tokens", "picodollars")
+_ADDED = f"ON CONFLICT ({_KEY}) DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in _SUMS)}"
 _ROLL = f"""
 INSERT INTO rollups ({_KEY}, {", ".join(_SUMS)})
 SELECT {_KEY}, {", ".join(f":sign * {name}" for name in _SUMS)} FROM bill WHERE call = :call
-ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)}
+{_ADDED}
 """  # noqa: S608 - made of the constants above
-_FROM_RAW = f"SELECT {_KEY}, {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM bill GROUP BY {_KEY}"  # noqa: S608 - as above
+_KEEP = f"""
+INSERT INTO spent_before ({_KEY}, {", ".join(_SUMS)})
+SELECT {_KEY}, {", ".join(f"sum({name})" for name in _SUMS)} FROM bill
+WHERE call IN (SELECT call FROM calls WHERE run = ?) GROUP BY {_KEY}
+{_ADDED}
+"""  # noqa: S608 - as above
+_FROM_RAW = f"SELECT {_KEY}, {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM whole_bill GROUP BY {_KEY}"  # noqa: S608 - as above
 _KEPT = f"SELECT {_KEY}, {', '.join(_SUMS)} FROM rollups WHERE calls OR tokens OR picodollars"  # noqa: S608 - as above
 
 
@@ -65,8 +72,13 @@ def roll(connection: sqlite3.Connection, call: int, *, sign: int = 1) -> None:
     connection.execute(_ROLL, {"call": call, "sign": sign})
 
 
+def keep_on_bill(connection: sqlite3.Connection, run: int) -> None:
+    """Before a run is deleted: write down what its calls have cost, so that the raw rows still give the sums."""
+    connection.execute(_KEEP, (run,))
+
+
 def rebuild(store: Store) -> None:
-    """Make the sums again from the raw rows."""
+    """Make the sums again from the raw rows, and from what is written down of deleted ones."""
 
     def write(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM rollups")

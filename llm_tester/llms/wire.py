@@ -104,7 +104,9 @@ class HTTPProvider(BaseLLM):
         """One try over the network; a subclass that overrides `_call_llm_api` is called through that instead."""
         if type(self)._call_llm_api is not HTTPProvider._call_llm_api:  # noqa: SLF001 - its own class
             return (yield from super().attempt(request, number))
-        wire = replace(self.build_request(request), transport=self.chosen_transport(request))
+        wire = self.build_request(request)
+        if (carrier := self.chosen_transport(request)) is not None:
+            wire = replace(wire, transport=carrier)
         outcome = yield Send(wire, request.timeout or self.config.timeout)
         return outcome if isinstance(outcome, ProviderError) else self.read(outcome, request)
 
@@ -275,6 +277,8 @@ def trust(config: ProviderConfig) -> TLSConfig:
 
 def adjusted(parameters: Mapping[str, Any], entry: ModelEntry) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Parameters as a model takes them, and a word on each one that was dropped or renamed."""
+    if not entry.unsupported_params and not entry.rename_params:
+        return dict(parameters), ()
     sent: dict[str, Any] = {}
     changes = []
     for name, value in parameters.items():
@@ -316,7 +320,7 @@ def json_body(reply: Reply) -> dict[str, Any]:
 def json_text(text: str) -> dict[str, Any]:
     """The JSON object in a text; raises BadResponseError."""
     try:
-        body = json.loads(text, object_pairs_hook=_unique)
+        body = _JSON.decode(text)
     except RecursionError:
         bad("the answer is nested too deeply", "too_deep", text)
     except ValueError as error:
@@ -330,7 +334,9 @@ def json_text(text: str) -> dict[str, Any]:
 
 def _too_deep(value: Any, text: str) -> bool:
     """Whether a value that could be read might be too deep to be written again, which ends earlier in places."""
-    level = [value] if text.count("[") + text.count("{") > DEEPEST else []
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return False
+    level = [value]
     for _ in range(DEEPEST):
         level = [child for item in level for child in _children(item)]
     return bool(level)
@@ -367,6 +373,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f'the key "{twice[:80]}" stands twice')
     return found
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _message_of(reply: Reply) -> tuple[str, str]:

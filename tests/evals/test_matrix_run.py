@@ -102,5 +102,5 @@ def test_the_page_names_who_was_dropped_and_why(bench: Bench, server: LoopbackSe
     assert bench.cli(*ARGUMENTS).code == 3
     (path,) = (bench.root / "reports").glob("*.html")
     page = path.read_text("utf-8")
-    assert "was dropped, as its first call failed. AuthenticationError" in page
+    assert "Dropped, as the first call failed: groq:m prompt=plain temperature=0, groq:m prompt" in page
     assert "sk-bad" not in page
