@@ -47,6 +47,7 @@ class Result:
     not_applied: tuple[str, ...] = ()
     retried_usd: Decimal = Decimal(0)
     served_model: str | None = None
+    call_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The row as `report --format json` prints it."""
@@ -87,7 +88,8 @@ _RESULTS = f"""
 WITH RECURSIVE {EPOCHS}
 SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model,
        e.simulated,
-       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model, e.model AS asked,
+       s.target, c.call, c.call_id, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model,
+       e.model AS asked,
        a.latency_ms, a.cost_complete,
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
@@ -144,6 +146,7 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         simulated=bool(row["simulated"]),
         retried_usd=from_picodollars(row["retried"] or 0),
         served_model=_other(row),
+        call_id=row["call_id"],
         not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],
         attempts=row["attempts"],

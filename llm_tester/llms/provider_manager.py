@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from llm_tester.cost_manager import Rates, cost_of
 from llm_tester.errors import ConfigurationError
@@ -114,23 +114,25 @@ class ProviderManager:
         """What surrounds a call to this model."""
         priced = rates or self.rates(provider, model)
         retry = self._retry_policy()
-        policy = CallPolicy(
-            retry=retry,
+        shared: dict[str, Any]
+        if provider.is_simulated:
+            # Its failures are part of what is told, and there is nobody to spare.
+            shared = {"retry": replace(retry, requeue_limited=False), "admissions": (self.slots(provider),)}
+        else:
+            guard = self.guard(provider, model)
+            waits = guard.admissions(longest=retry.max_delay, patience=self._patience)
+            shared = {
+                "retry": retry,
+                "admissions": (*waits, *self._charges(provider, priced)),
+                "budget": guard.budget,
+                "patient": self._patience is not None,
+                "is_open": guard.is_open,
+            }
+        return CallPolicy(
+            **shared,
             refuse_changes=self._registry.workspace.settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
             journal=journal,
-        )
-        if provider.is_simulated:
-            # Its failures are part of what is told, and there is nobody to spare.
-            return replace(policy, retry=replace(retry, requeue_limited=False), admissions=(self.slots(provider),))
-        guard = self.guard(provider, model)
-        waits = guard.admissions(longest=retry.max_delay, patience=self._patience)
-        return replace(
-            policy,
-            admissions=(*waits, *self._charges(provider, priced)),
-            budget=guard.budget,
-            patient=self._patience is not None,
-            is_open=guard.is_open,
         )
 
     def guard(self, provider: BaseLLM, model: str) -> Guard:

@@ -120,7 +120,8 @@ def _axes(frame: Frame) -> list[str]:
     for cost in _ticks(frame):
         x = frame.x(cost)
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}" stroke="#f0f0f0"/>')
-        parts.append(_text(x, bottom + 18, tick_text(cost), "middle"))
+        # Centred under the last line, a long label would be cut off at the edge.
+        parts.append(_text(x, bottom + 18, tick_text(cost), "end" if x > right - RIGHT else "middle"))
     parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}" stroke="#444"/>')
     scale = ", logarithmic" if frame.log else ""
     parts.append(_text((LEFT + right) / 2, frame.height - 10, f"Cost per sample, USD{scale}", "middle"))

@@ -128,7 +128,8 @@ def notes(report: Report) -> list[str]:
             "left out of the scores; entrants are ranked on the samples they share."
         )
     if open_rows:
-        found.append(f"{counted(open_rows, 'sample')} not answered yet.")
+        what = "sample" if report.run.epochs == 1 else "answer"
+        found.append(f"{counted(open_rows, what)} not {'answered' if what == 'sample' else 'given'} yet.")
     if any(standing.unknown_calls for standing in report.standings):
         calls = sum(standing.unknown_calls for standing in report.standings)
         found.append(f"The cost of {counted(calls, 'call')} is unknown; sums hold what is known.")
@@ -138,10 +139,13 @@ def notes(report: Report) -> list[str]:
 
 
 def dropped_notes(report: Report) -> list[str]:
-    """Whom the run dropped after its first call, and why."""
+    """Whom the run dropped after its first call, and why; those of one cause together."""
+    by_cause: dict[str, list[str]] = {}
+    for found in dropped_entrants(report.run):
+        by_cause.setdefault(found.cause, []).append(found.entrant)
     return [
-        one_line(f"{found.entrant} was dropped, as its first call failed. {found.cause}", MAX_CAUSE)
-        for found in dropped_entrants(report.run)
+        f"Dropped, as the first call failed: {one_line(', '.join(names), MAX_CAUSE)}. {one_line(cause, MAX_CAUSE)}"
+        for cause, names in by_cause.items()
     ]
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from llm_tester.config import CONFIG_NAME, Workspace
-from llm_tester.documents import read_json
-from llm_tester.errors import LLMTesterError
+from llm_tester.errors import ConfigurationError, LLMTesterError, MissingKeyError
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate
+from llm_tester.llms.loading import no_abrupt_end
+from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate, read_config
 from llm_tester.llms.provider_sources import folder_source
 from llm_tester.llms.transport import proxy_for
 from llm_tester.llms.validation import Finding, Verdict, validate_provider_implementation
 from llm_tester.llms.wire import HTTPProvider
 from llm_tester.testing.class_contract import ClassContract
+from llm_tester.testing.network_guard import NetworkGuard
+from llm_tester.testing.patience import at_most
 from llm_tester.testing.server import LoopbackServer
 from llm_tester.testing.wire_contract import WireContract
 
+PATIENCE = 60.0
 OWN_SENDING = ("_call_llm_api", "attempt", "attempt_stream", "make_transport")
 
 
@@ -31,24 +36,30 @@ def check_provider(provider: BaseLLM, *, call: bool = False) -> Verdict:
     verdict = validate_provider_implementation(provider)
     if not verdict:
         return verdict
-    return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
+    with no_abrupt_end():
+        return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
 
 
 def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> Verdict:
     """As `check_provider`, of a provider folder anywhere, such as one of a package that is not installed yet."""
     file = folder / CONFIG_NAME
-    said = read_json(file)
+    said = read_config(file)
     name = said.get("name") if isinstance(said, dict) else None
     source = folder_source(name if isinstance(name, str) else folder.name, str(folder), folder)
     return check_discovered(discovered(source, workspace), workspace, call=call)
 
 
-def check_discovered(provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False) -> Verdict:
-    """As `check_provider`, of one that was discovered: what keeps it from being made is the finding."""
+def check_discovered(
+    provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False, patience: float = PATIENCE
+) -> Verdict:
+    """As `check_provider`, of a discovered one; what keeps it from being made in `patience` seconds is found."""
+    guard = NetworkGuard()
     try:
-        made = instantiate(provider, workspace)
+        with nullcontext() if call else guard, at_most(patience):
+            made = instantiate(provider, workspace)
     except LLMTesterError as error:
-        return Verdict(provider.name, (Finding("loads", "failed", error.message, error.hint),))
+        fix = "Do that in the first call; or --call allows it." if guard.refused else error.hint
+        return Verdict(provider.name, (Finding("loads", "failed", error.message, fix),))
     return check_provider(made, call=call)
 
 
@@ -56,16 +67,35 @@ def _tried(provider: BaseLLM, *, call: bool) -> Iterator[Finding]:
     model = provider.get_default_model() or "contract-model"
     if isinstance(provider, ReplayLLM):
         yield _recorded(provider)
-        return
-    if not isinstance(provider, HTTPProvider) or _sends_itself(type(provider)):
+    elif isinstance(provider, HTTPProvider) and not _sends_itself(type(provider)):
+        yield _address(provider)
+        yield from _over_http(provider, model)
+    else:
         yield from ClassContract(provider, model, call=call).findings()
-        return
+
+
+def _over_http(provider: HTTPProvider, model: str) -> Iterator[Finding]:
     with LoopbackServer() as server:
         if proxy_for(server.url):
             fix = "Set NO_PROXY=127.0.0.1."
             yield Finding("answer", "skipped", "HTTP_PROXY would take what is sent to this machine elsewhere", fix)
             return
-        yield from WireContract(provider, model, server).findings()
+        with NetworkGuard(urlsplit(server.url).port) as guard:
+            found = list(WireContract(provider, model, server).findings())
+    if guard.connections:
+        text = f"it asks for {guard.connections[0]} beside its base_url, so no more was tried"
+        yield Finding("network", "skipped", text, "Try it in a test of your own, with servers of your own.")
+        return
+    yield from found
+
+
+def _address(provider: HTTPProvider) -> Finding:
+    try:
+        return Finding("address", "ok", f"calls go to {provider.host}")
+    except MissingKeyError as error:
+        return Finding("address", "note", error.message, error.hint)
+    except ConfigurationError as error:
+        return Finding("address", "failed", error.message, error.hint or "Give its base_url in config.json.")
 
 
 def _recorded(provider: ReplayLLM) -> Finding:

@@ -18,10 +18,14 @@ REFUSED = frozenset(
         "subprocess.Popen",
         "os.system",
         "os.exec",
+        "os.fork",
+        "os.forkpty",
         "os.posix_spawn",
         "os.spawn",
     }
 )
+CONNECTION = "a connection to"
+HOST = "127.0.0.1"
 BESIDE_PYTHON = ("grpc", "pycurl", "curl_cffi")
 """Libraries with a network of their own, which Python does not see."""
 
@@ -31,13 +35,14 @@ class RefusedError(OSError):
 
 
 class NetworkGuard:
-    """Within a `with`, Python code of this process opens no connection and starts no program.
+    """Within a `with`, Python code of this process starts no program and connects nowhere but to an allowed port.
 
     What tried to is in `refused`. Libraries with a network of their own are named by `unseen`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allowed_port: int | None = None) -> None:
         self.refused: list[str] = []
+        self._allowed_port = allowed_port
         self._armed = False
         self._lock = threading.Lock()
         # An audit hook stays for good; one that is not armed does nothing.
@@ -57,20 +62,33 @@ class NetworkGuard:
         """The loaded libraries whose connections would go unnoticed."""
         return tuple(name for name in BESIDE_PYTHON if name in sys.modules)
 
+    @property
+    def connections(self) -> list[str]:
+        """Which of the refused were connections."""
+        return [target for target in self.refused if target.startswith(CONNECTION)]
+
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._armed or event not in REFUSED:
+        if not self._armed or event not in REFUSED or self._is_allowed(event, arguments):
             return
         target = _target(event, arguments)
         with self._lock:
             self.refused.append(target)
         raise RefusedError(f"{target} is not allowed in a check")
 
+    def _is_allowed(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        if self._allowed_port is None:
+            return False
+        address = arguments[1] if event == "socket.connect" else arguments[:2]
+        return event in ("socket.connect", "socket.getaddrinfo") and address == (HOST, self._allowed_port)
+
 
 def _target(event: str, arguments: tuple[Any, ...]) -> str:
+    if event.startswith("os.fork"):
+        return "a second process"
     if not event.startswith("socket."):
         return f"starting {arguments[0]}" if arguments else event
     told = [item for item in arguments if isinstance(item, str | tuple | bytes)]
     address = told[0] if told else ""
     if isinstance(address, tuple):
         address = ":".join(str(part) for part in address[:2])
-    return f"a connection to {address if isinstance(address, str) else 'somewhere'}"
+    return f"{CONNECTION} {address if isinstance(address, str) else 'somewhere'}"

@@ -62,9 +62,9 @@ def test_an_entrant_with_a_bad_key_costs_one_call_and_the_others_finish(bench: B
     good, bad = ended.json["models"]
     assert (good["score"], good["samples"]) == (1, 5)
     assert (bad["score"], bad["samples"], bad["outcomes"]) == (None, 0, {"not_run": 5})
-    assert "groq:m was dropped, as its first call failed. AuthenticationError: " in ended.err
+    assert "Dropped, as the first call failed: groq:m. AuthenticationError: " in ended.err
     for shown in (bench.cli("report", "last", "--format", "md").out, bench.cli("show", "last").out):
-        assert "groq:m was dropped" in shown
+        assert "first call failed: groq:m." in shown
         assert BAD not in shown
 
 
@@ -113,7 +113,7 @@ def test_a_dropped_entrant_is_tried_again_when_the_run_is_resumed(
     ended = bench.cli("resume", "last", "--json")
     assert (ended.code, ended.json["status"], "dropped" in ended.json) == (0, "complete", False)
     assert keys(server) == {GOOD: 6, BAD: 2, "sk-mended": 6}
-    assert "was dropped" not in bench.cli("report", "last", "--format", "md").out
+    assert "first call failed" not in bench.cli("report", "last", "--format", "md").out
 
 
 def test_without_a_canary_every_sample_fails(bench: Bench, server: LoopbackServer) -> None:

@@ -29,7 +29,7 @@ def server(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackSe
                 "run": {"canary": False},
                 "providers": {"openai": there, "groq": there},
                 "retry": {"max_retries": 3, "initial_delay": 0},
-                "circuit_breaker": {"failure_threshold": 5, "recovery_timeout": 0.2},
+                "circuit_breaker": {"failure_threshold": 3, "recovery_timeout": 0.2},
             },
         )
         yield running

@@ -48,9 +48,9 @@ def test_errors_stay_as_they_are_unless_they_are_to_be_tried_again(failed: Bench
 def test_the_failed_call_stays_in_the_ledger(failed: Bench) -> None:
     assert failed.cli("resume", "last", "--retry-errors").code == 0
     states = (
-        "SELECT attempt_group, state FROM calls WHERE position IN (SELECT position FROM plan WHERE sample_id = 's2')"
+        "SELECT attempt_group, c.state FROM calls c JOIN plan USING (run, position) WHERE sample_id = 's2' ORDER BY 1"
     )
-    assert failed.sql(f"{states} ORDER BY 1") == [(1, "failed"), (2, "answered")]
+    assert failed.sql(states) == [(1, "failed"), (2, "answered")]
 
 
 @pytest.fixture
@@ -59,8 +59,9 @@ def lost(bench: Bench) -> Bench:
     bench.task(samples=3)
     bench.provider("drop", MOODY)
     assert bench.cli("run", "sums", "-m", "drop:m").code == 0
-    for table in ("scores", "answers", "costs"):
-        bench.sql(f"DELETE FROM {table} WHERE call = 2")
+    bench.sql("DELETE FROM scores WHERE call = 2")
+    bench.sql("DELETE FROM answers WHERE call = 2")
+    bench.sql("DELETE FROM costs WHERE call = 2")
     bench.sql("UPDATE calls SET state = 'claimed' WHERE call = 2")
     bench.sql("UPDATE runs SET status = 'running', owner = 'elsewhere/1/5', lease_until = 5")
     return bench

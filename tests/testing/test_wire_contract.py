@@ -160,6 +160,66 @@ def test_what_breaks_it_over_http_is_found(workspace: Path, add_provider: Add, b
     )
 
 
+ELSEWHERE = """
+def headers(self, request):
+    import urllib.request
+    urllib.request.urlopen("{address}")
+    return super().headers(request)
+"""
+
+
+def test_it_may_ask_for_nothing_beside_its_base_url(workspace: Path, add_provider: Add) -> None:
+    with LoopbackServer() as tokens:
+        verdict = own_wire(workspace, add_provider, ELSEWHERE.format(address=f"{tokens.url}/token"))
+        assert tokens.connections == 0
+    assert verdict
+    host = tokens.url.removeprefix("http://").split(":")[0]
+    assert f"it asks for a connection to {host}" in findings(verdict, "skipped")["network"]
+    assert "answer" not in findings(verdict, "ok", "note", "skipped")
+
+
+def test_a_module_that_connects_when_it_is_imported(workspace: Path, add_provider: Add) -> None:
+    with LoopbackServer() as server:
+        code = f"import urllib.request\nurllib.request.urlopen({server.url!r})\n"
+        add_provider("eager", code)
+        here = Workspace.open(workspace)
+        verdict = check_discovered(discover(here)["eager"], here)
+        assert server.connections == 0
+        assert "is not allowed in a check" in findings(verdict)["loads"]
+        assert "first call" in verdict.findings[0].fix
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["{}", "from llm_tester import BaseLLM\nclass A(BaseLLM):\n    _call_llm_api = 0\n    def __init__(self, _): {}"],
+)
+def test_a_module_that_hangs_is_left(workspace: Path, add_provider: Add, code: str) -> None:
+    add_provider("slow", code.format("import threading; threading.Event().wait(20)"))
+    here = Workspace.open(workspace)
+    assert (
+        "TimeoutError: still not done after 0.2 s"
+        in findings(check_discovered(discover(here)["slow"], here, patience=0.2))["loads"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "text"),
+    [
+        ({"base_url": "https://x.example/v1"}, "ok", "calls go to x.example"),
+        ({"base_url": "${NOWHERE}/v1"}, "note", "NOWHERE"),
+        ({"base_url": "x.example/v1"}, "failed", "base_url"),
+        ({}, "failed", "base_url"),
+    ],
+)
+def test_where_calls_would_go(workspace: Path, add_provider: Add, said: dict[str, str], state: str, text: str) -> None:
+    add_provider("mine", api="openai", **said)
+    here = Workspace.open(workspace, {})
+    verdict = check_discovered(discover(here)["mine"], here)
+    found = next(one for one in verdict.findings if one.rule in ("address", "loads"))
+    assert found.state == state
+    assert text in found.text
+
+
 def test_a_wire_that_the_server_does_not_speak_is_said(workspace: Path, add_provider: Add) -> None:
     verdict = own_wire(workspace, add_provider, "def endpoint(self, request):\n    return 'v9/sing'")
     assert verdict
