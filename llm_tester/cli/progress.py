@@ -36,7 +36,7 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
     for entrant in execution.entrants:
         if entrant.host:
             console.print(safe(f"  {entrant.entrant.name} talks to {entrant.host}"))
-        if not entrant.rates.known:
+        if not entrant.is_priced:
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for note in price_notes(run, execution.entrants):
         console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from llm_tester.errors import (
+    AllProvidersFailedError,
     AuthenticationError,
     BadRequestError,
     BudgetExceededError,
@@ -25,7 +26,6 @@ from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.tasks import Task
-from llm_tester.llms.bounds import worst_case
 from llm_tester.llms.exchange import Deferred
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Attempt, FinishReason, Purpose, Request, Response, make_call_id
@@ -216,13 +216,13 @@ class Runner:
         made = self._ledger.canaries(self._run, entrant.key)
         request, journal = self._call(lane, replace(first, epoch=0, attempt_group=made), "canary")
         try:
-            await self._manager.arespond(request, journal, entrant.rates)
+            await self._manager.arespond(request, journal, entrant.link_rates)
             lane.good_at = self._clock()
         except (BudgetExceededError, Deferred):
             self._halt.set()
         except ProviderError as error:
             # A longer context or another text may pass where this one did not.
-            lane.dropped = error if type(error) in _NO_USE else None
+            lane.dropped = error if _is_no_use(error) else None
         return lane.dropped is None
 
     async def _do(self, lane: LaneProgress, place: Place) -> None:
@@ -235,7 +235,7 @@ class Runner:
         lane.sent += 1
         try:
             # At the prices that the run froze: a catalogue may change before a run is resumed.
-            response = await self._manager.arespond(request, journal, lane.entrant.rates)
+            response = await self._manager.arespond(request, journal, lane.entrant.link_rates)
         except BudgetExceededError:
             # The manager's budget knows what was short; what is in flight may end.
             self._halt.set()
@@ -253,7 +253,7 @@ class Runner:
     def _call(self, lane: LaneProgress, place: Place, purpose: Purpose) -> tuple[Request, CallJournal]:
         entrant = lane.entrant
         request = self._manager.bounded(self._request(entrant, place, purpose))
-        at_most = worst_case(self._manager.provider(request.provider), request, entrant.rates)
+        at_most = self._manager.at_most(request, entrant.link_rates)
         return request, CallJournal(self._ledger, self._run, place, entrant, request, at_most)
 
     def _request(self, entrant: EntrantRecord, place: Place, purpose: Purpose) -> Request:
@@ -296,6 +296,12 @@ class Runner:
 
     def _note_unscored(self, written: Future[None]) -> None:
         self._unscored = self._unscored or written.exception()
+
+
+def _is_no_use(error: ProviderError) -> bool:
+    """Whether every call would end so; of a chain when all of its models do."""
+    failures = error.failures if isinstance(error, AllProvidersFailedError) else (error,)
+    return all(type(failure) in _NO_USE for failure in failures)
 
 
 def _cost_of_failures(attempts: Sequence[Attempt]) -> Decimal | None:
