@@ -53,7 +53,7 @@ class Room:
         }
         rows = [{"id": f"s{n}", "input": f"What is {n} + 1?", "target": n + 1} for n in range(samples)]
         retry = {"max_retries": RETRIES, "initial_delay": 0.01}
-        self._write("config.json", {"retry": retry, **(config or {})})
+        self._write("config.json", {"run": {"canary": False}, "retry": retry, **(config or {})})
         self._write("providers/p/config.json", provider)
         self._write("tasks/sums/task.json", task)
         (root / "tasks/sums/samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

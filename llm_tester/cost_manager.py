@@ -12,6 +12,7 @@ from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry, Prices, TimedPrices
 from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, Cost, CostLine, UsageData
 
 MILLION = Decimal(1_000_000)
+_NOTHING = Decimal(0)
 PICODOLLARS = 1_000_000_000_000
 FRAMING_TOKENS = 64
 OWN, REPORTED, CATALOGUE = "config.json", "provider", "catalogue"
@@ -39,6 +40,12 @@ class Rates:
     priced_on: str | None = None
     tiers: tuple[Tier, ...] = ()
     spans: tuple[Span, ...] = ()
+    ceilings: tuple[Decimal, Decimal] = field(init=False, repr=False, compare=False)
+    """The highest rates of any input and any output: what every call is bounded with."""
+
+    def __post_init__(self) -> None:
+        found = (self.dearest(("input", *INPUT_PARTS)), self.dearest(("output", *OUTPUT_PARTS)))
+        object.__setattr__(self, "ceilings", found)
 
     @property
     def known(self) -> bool:
@@ -162,12 +169,22 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
         line = CostLine("reported", 0, None, usage.reported_cost)
         return Cost((line,), usage.reported_cost, complete=True, source=REPORTED)
     billed = billed_tokens(usage)
-    table = rates.for_input(usage.input or 0)
-    lines = [_line(name, tokens, table.get(name)) for name, tokens in billed.items() if tokens]
+    table = rates.for_input(usage.input or 0) if rates.tiers else rates.by_class
+    lines, known, complete = [], _NOTHING, bool(billed) and rates.known
+    for name, tokens in billed.items():
+        if not tokens:
+            continue
+        rate = table.get(name)
+        if rate is None:
+            lines.append(CostLine(name, tokens, None, None))
+            complete = False
+        else:
+            usd = rate * tokens / MILLION
+            lines.append(CostLine(name, tokens, rate, usd))
+            known += usd
     if rates.per_request:
         lines.append(CostLine("request", 1, rates.per_request * MILLION, rates.per_request))
-    known = sum((line.usd for line in lines if line.usd is not None), Decimal(0))
-    complete = bool(billed) and rates.known and all(line.usd is not None for line in lines)
+        known += rates.per_request
     return Cost(tuple(lines), known, complete, rates.source, rates.priced_on)
 
 
@@ -181,10 +198,6 @@ def without_cache(usage: UsageData, rates: Rates, moment: datetime | None = None
     return replace(cost, complete=False) if hidden else cost
 
 
-def _line(token_class: str, tokens: int, rate: Decimal | None) -> CostLine:
-    return CostLine(token_class, tokens, rate, None if rate is None else rate * tokens / MILLION)
-
-
 def at_most(prompt_bytes: int, max_output_tokens: int | None, rates: Rates) -> Decimal | None:
     """What a call of unknown fate can have cost in USD; None where a price or the length of the answer is unbounded.
 
@@ -193,7 +206,7 @@ def at_most(prompt_bytes: int, max_output_tokens: int | None, rates: Rates) -> D
     if "input" not in rates.by_class or "output" not in rates.by_class or max_output_tokens is None:
         return None
     tokens_in = prompt_bytes + FRAMING_TOKENS
-    dearest_in, dearest_out = rates.dearest(("input", *INPUT_PARTS)), rates.dearest(("output", *OUTPUT_PARTS))
+    dearest_in, dearest_out = rates.ceilings
     return (dearest_in * tokens_in + dearest_out * max_output_tokens) / MILLION + rates.per_request
 
 

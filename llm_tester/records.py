@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -107,10 +108,10 @@ class UsageData:
 
     def counts(self) -> dict[str, int]:
         """The reported counts by token class."""
-        found = {name: getattr(self, name) for name in TOKEN_CLASSES}
-        return {name: count for name, count in found.items() if count is not None}
+        return {name: count for name, count in zip(TOKEN_CLASSES, _COUNTS(self), strict=True) if count is not None}
 
 
+_COUNTS = attrgetter(*({"input": "prompt_tokens", "output": "completion_tokens"}.get(n, n) for n in TOKEN_CLASSES))
 USAGE_KEYS = frozenset(f.name for f in fields(UsageData)) - {"inconsistent"} | {"input", "output", "total_tokens"}
 
 
@@ -274,4 +275,5 @@ def make_call_id(
 def short_id(parts: Iterable[str]) -> str:
     """26 base32 characters that name `parts` by their content."""
     joined = "\x1f".join(parts).encode("utf-8", "surrogatepass")
-    return base64.b32encode(hashlib.sha256(joined).digest())[:26].decode().lower()
+    # 17 bytes are what 26 characters hold.
+    return base64.b32encode(hashlib.sha256(joined).digest()[:17])[:26].decode().lower()

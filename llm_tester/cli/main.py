@@ -36,7 +36,7 @@ COMMANDS = {
     "report": Entry("report", "Write a run's cost report as an HTML page, or print it as Markdown, CSV or JSON."),
     "rescore": Entry("rescore", "Score a run's stored answers again with the scorer of today; no model is asked."),
     "reprice": Entry("reprice", "Show what a run would cost at the catalogue's prices of today or another day."),
-    "runs": Entry("runs", "List runs."),
+    "runs": Entry("runs", "List, export and delete runs."),
     "costs": Entry("costs", "What all runs have cost, by model, task, day and more."),
     "ask": Entry("ask", "Ask one model one question; the answer as it comes, with tokens and cost."),
     "embed": Entry("embed", "Turn texts into vectors, with tokens and cost."),

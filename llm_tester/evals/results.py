@@ -50,6 +50,7 @@ class Result:
     served_model: str | None = None
     served_by: str | None = None
     cached: bool = False
+    call_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The row as `report --format json` prints it."""
@@ -92,7 +93,8 @@ _RESULTS = f"""
 WITH RECURSIVE {EPOCHS}
 SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model,
        e.simulated,
-       s.target, c.call, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model, a.cached_from,
+       s.target, c.call, c.call_id, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model,
+       a.cached_from,
        coalesce((SELECT model FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1), e.model)
            AS asked,
        (SELECT provider || ':' || model FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
@@ -155,6 +157,7 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         served_model=_other(row),
         served_by=row["served_by"],
         cached=row["cached_from"] is not None,
+        call_id=row["call_id"],
         not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],
         attempts=row["attempts"],

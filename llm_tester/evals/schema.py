@@ -283,6 +283,36 @@ INSERT INTO rollups SELECT day, project, provider, model, task, purpose, outcome
 FROM bill GROUP BY day, project, provider, model, task, purpose, outcome, token_class
 """
 
+# The indices are for the foreign keys: without them each row that is deleted makes SQLite read a whole table. Whoever
+# makes the roll-ups again must do so from whole_bill: of deleted runs no other rows are left.
+_DELETED_RUNS = """
+CREATE TABLE spent_before (
+    day TEXT NOT NULL,
+    project TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    task TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    token_class TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    unknown_calls INTEGER NOT NULL,
+    unbounded_calls INTEGER NOT NULL,
+    at_most INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    picodollars INTEGER NOT NULL,
+    PRIMARY KEY (day, project, provider, model, task, purpose, outcome, token_class)
+) WITHOUT ROWID;
+CREATE VIEW whole_bill AS
+SELECT day, project, provider, model, task, purpose, outcome, token_class,
+       calls, unknown_calls, unbounded_calls, at_most, tokens, picodollars FROM bill
+UNION ALL
+SELECT day, project, provider, model, task, purpose, outcome, token_class,
+       calls, unknown_calls, unbounded_calls, at_most, tokens, picodollars FROM spent_before;
+CREATE INDEX plan_by_sample ON plan (sample);
+CREATE INDEX answers_by_source ON answers (cached_from) WHERE cached_from IS NOT NULL
+"""
+
 _CHAINS = """
 CREATE TABLE links (
     entrant INTEGER NOT NULL REFERENCES entrants,
@@ -297,6 +327,7 @@ CREATE TABLE cache (
     call INTEGER NOT NULL REFERENCES calls,
     stored_at REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX cache_by_call ON cache (call);
 DROP TRIGGER lost;
 CREATE TRIGGER lost AFTER UPDATE OF state ON calls
 WHEN new.state = 'unknown' AND EXISTS (SELECT 1 FROM reservations WHERE call_id = new.call_id) BEGIN
@@ -347,4 +378,4 @@ FROM bought b JOIN attempts x ON x.call = b.call AND x.cost_complete = 0
 WHERE x.provider <> b.provider OR x.model <> b.model
 """
 
-MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS, _RESERVATIONS, _CHAINS)
+MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS, _RESERVATIONS, _DELETED_RUNS, _CHAINS)

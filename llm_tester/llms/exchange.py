@@ -167,7 +167,7 @@ def _until_final(call: _Call) -> Generator[Effect, Any, Response | ProviderError
             if not call.policy.is_open():
                 yield from _note_end(call, outcome)
                 return outcome
-            call.again = 0.0
+            call.again = call.policy.retry.delay(call.policy.retry.max_retries, outcome) or 0.0
         call_log.retrying(call.request, outcome, call.again)
         call.waited = call.again * 1000
         yield Wait(call.again)
@@ -228,9 +228,7 @@ def _attempt(call: _Call) -> Generator[Effect, Any, Response | ProviderError]:
     started, begun = policy.now(), policy.clock()
     attempt = provider.attempt_stream if policy.streamed else provider.attempt
     outcome = _without_key((yield from attempt(request, len(attempts) + 1)), provider)
-    elapsed = (policy.clock() - begun) * 1000
-    record = _record(provider, request, outcome, len(attempts) + 1, call.waited, elapsed, started)
-    attempts.append(replace(record, usage=outcome.usage, cost=_cost(outcome, policy)))
+    attempts.append(_record(call, outcome, (policy.clock() - begun) * 1000, started))
     if isinstance(outcome, ProviderError):
         yield from _note_failure(call, outcome)
         return outcome
@@ -279,21 +277,26 @@ def _note_end(call: _Call, error: ProviderError) -> Generator[Effect, Any, None]
         yield Do(lambda: journal.failed(error))
 
 
-def _record(
-    provider: Provider,
-    request: Request,
-    outcome: Delivery | ProviderError,
-    number: int,
-    waited: float,
-    elapsed: float,
-    started: float,
-) -> Attempt:
+def _record(call: _Call, outcome: Delivery | ProviderError, elapsed: float, started: float) -> Attempt:
+    provider, latency = call.provider, elapsed
     if isinstance(outcome, ProviderError):
-        kind, status, text, latency = type(outcome).__name__, outcome.status, outcome.message, elapsed
+        kind, status, text = type(outcome).__name__, outcome.status, outcome.message
     else:
         kind, status, text, latency = "", None, "", _latency(provider, outcome.usage, elapsed)  # type: ignore[assignment]
-    measured = None if provider.is_simulated and kind else latency
-    return Attempt(number, provider.name, request.model, not kind, status, kind, text, waited, measured, started)
+    return Attempt(
+        len(call.attempts) + 1,
+        provider.name,
+        call.request.model,
+        not kind,
+        status,
+        kind,
+        text,
+        call.waited,
+        None if provider.is_simulated and kind else latency,
+        started,
+        outcome.usage,
+        _cost(outcome, call.policy),
+    )
 
 
 def _cost(outcome: Delivery | ProviderError, policy: CallPolicy) -> Cost | None:

@@ -52,8 +52,7 @@ class UsagePaths:
         raw = next((found for root in (self.root, *self.extra_roots) if (found := at(body, root)) is not None), None)
         if not isinstance(raw, Mapping):
             return read_usage({**details, "raw": raw} if raw is not None else details)
-        found = {name: self._first(raw, paths) for name, paths in self.counts.items()}
-        counts = {name: value for name, value in found.items() if value is not None}
+        counts = {name: value for name, paths in self.counts.items() if (value := self._first(raw, paths)) is not None}
         self._split_writes(raw, counts)
         self._complete(counts)
         if self.reported_cost and (cost := at(raw, self.reported_cost)) is not None:
@@ -62,7 +61,10 @@ class UsagePaths:
 
     @staticmethod
     def _first(raw: Mapping[str, Any], paths: tuple[Path, ...]) -> Any:
-        return next((value for path in paths if (value := at(raw, path)) is not None), None)
+        for path in paths:
+            if (value := at(raw, path)) is not None:
+                return value
+        return None
 
     def _split_writes(self, raw: Mapping[str, Any], counts: dict[str, Any]) -> None:
         """Cache writes that are only told as a sum are of the shorter kind, which is the default everywhere."""
@@ -83,7 +85,8 @@ class UsagePaths:
 def at(value: Any, path: Path) -> Any:
     """What stands at `path`, or None where any step is missing."""
     for step in path:
-        if not isinstance(value, Mapping):
+        # The second test is a slow one, and rarely needed.
+        if value is None or not isinstance(value, dict | Mapping):
             return None
         value = value.get(step)
     return value

@@ -65,7 +65,7 @@ class Limiter:
         tokens = _estimate(request)
         if self._free and not gate():
             number = yield Acquire(self._slots)
-            if self._is_held_back(number, gate, self._clock()):
+            if self._is_held_back(number, gate, self._clock()) or not self._still_free(number):
                 number = yield from self._in_turn(tokens, longest, gate)
         else:
             number = yield from self._in_turn(tokens, longest, gate)
@@ -104,6 +104,12 @@ class Limiter:
         if held_back:
             self._slots.settle(number, "other")
         return held_back
+
+    def _still_free(self, number: int) -> bool:
+        """Whether nothing was refused while a call waited for its slot, which it then gives back."""
+        if not self._free:
+            self._slots.settle(number, "other")
+        return self._free
 
     def _refuse_beyond(self, longest: float) -> None:
         left = self.paused()
@@ -146,7 +152,7 @@ class Limiter:
     def _learn(self, number: int, kind: Outcome, outcome: Response | ProviderError | None, tokens: float) -> None:
         now = self._clock()
         if kind == "good":
-            self._learned.good(now)
+            self._learned.good(now, since=number > self._wave_ends)
         if isinstance(outcome, ProviderError) and kind == "limited":
             self._refused(number, outcome.retry_after, now)
         if outcome is not None and outcome.allowance is not None:
@@ -162,7 +168,7 @@ class Limiter:
             self._wave_ends = self.pace.started
         if retry_after is not None and 0 < retry_after < math.inf:
             self._paused_until = max(self._paused_until, now + retry_after)
-            self._learned.resumed(self._paused_until)
+            self._learned.paused(retry_after, self._paused_until)
 
     def _heard(self, told: Allowance, now: float) -> None:
         under_way = self.pace.in_flight - 1

@@ -34,6 +34,8 @@ class _Queue(ABC):
 
     def acquire(self) -> int:
         """Wait in this thread for a slot; a wait that is interrupted holds none."""
+        if (number := self._at_once()) is not None:
+            return number
         ticket = self._ask()
         try:
             return ticket.result()
@@ -43,6 +45,8 @@ class _Queue(ABC):
 
     async def aacquire(self) -> int:
         """Wait on the event loop for a slot; a wait that is cancelled holds none."""
+        if (number := self._at_once()) is not None:
+            return number
         ticket = self._ask()
         if ticket.done():
             return ticket.result()
@@ -51,6 +55,11 @@ class _Queue(ABC):
         except BaseException:
             self._leave(ticket)
             raise
+
+    def _at_once(self) -> int | None:
+        """A slot where one is free and nobody waits: most calls need no ticket."""
+        with self._lock:
+            return None if self._waiting else self._take()
 
     def _ask(self) -> Future[int]:
         ticket: Future[int] = Future()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder, all_suffixes
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from llm_tester.errors import ProviderLoadError
 
@@ -100,7 +102,8 @@ def load_module(file: Path, name: str) -> ModuleType:
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with no_abrupt_end():
+            spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # foreign code may raise anything, SystemExit included
@@ -118,7 +121,8 @@ def import_module(name: str, *, file: Path | None = None, search: Path | None = 
         _check_not_another(name, search, str(file or name))
         sys.path.insert(0, str(search))
     try:
-        return importlib.import_module(name)
+        with no_abrupt_end():
+            return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -173,6 +177,23 @@ def attribute_of(module: ModuleType, name: str, *, where: str) -> Any:
         raise ProviderLoadError(f"{where}: defines no {name}") from None
 
 
+@contextmanager
+def no_abrupt_end() -> Iterator[None]:
+    """Within it os._exit raises SystemExit: foreign code cannot end this process without a word, and with code 0."""
+    real, process = os._exit, os.getpid()
+
+    def refused(status: int) -> NoReturn:
+        if os.getpid() != process:
+            real(status)
+        raise SystemExit(status)
+
+    os._exit = refused
+    try:
+        yield
+    finally:
+        os._exit = real
+
+
 def _restore(name: str, before: ModuleType | None) -> None:
     if before is None:
         sys.modules.pop(name, None)
@@ -183,9 +204,12 @@ def _restore(name: str, before: ModuleType | None) -> None:
 def _import_failure(where: str, error: BaseException, own: str = "") -> ProviderLoadError:
     if isinstance(error, SystemExit):
         return ProviderLoadError(f"{where}: calls sys.exit when it is imported", hint="Take the call out.")
+    try:
+        said = " ".join(str(error).split())[:SHOWN]
+    except Exception as second:  # noqa: BLE001 - an exception of foreign code may not even have a text
+        said = f"whose text raises {type(second).__name__}"
     hint = ""
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
         hint = "" if top in (own.partition(".")[0], "llm_tester") else f"pip install {top}"
-    said = " ".join(str(error).split())[:SHOWN]
     return ProviderLoadError(f"{where}: cannot be imported: {type(error).__name__}: {said}", hint=hint)

@@ -76,6 +76,13 @@ def read_source(source: ProviderSource) -> ProviderConfig:
     return config.model_copy(update={"name": source.name}) if source.renames else config
 
 
+def read_config(file: Path) -> Any:
+    """The JSON value in a config.json; a pipe or a device of that name is an error, as reading it might never end."""
+    if os.path.lexists(file) and not file.is_file():
+        raise ConfigurationError(f"{file}: is not a file, or a link that leads nowhere", file=str(file))
+    return read_json(file)
+
+
 def _load(file: Path, name: str | None, named_by: str, *, has_code: bool) -> ProviderConfig:
     if has_code and not file.is_file():
         raise ConfigurationError(
@@ -83,7 +90,7 @@ def _load(file: Path, name: str | None, named_by: str, *, has_code: bool) -> Pro
             hint=f'Beside provider.py it says at least {{"name": "{name}", "open_catalogue": true}}.',
             file=str(file),
         )
-    config = validate(ProviderConfig, read_json(file), file=str(file))
+    config = validate(ProviderConfig, read_config(file), file=str(file))
     if name is not None and config.name != name:
         raise ConfigurationError(
             f'{file}: name: "{config.name}" is not the {named_by}\'s name "{name}"',

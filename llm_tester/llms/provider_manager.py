@@ -180,23 +180,25 @@ class ProviderManager:
         patience = None if in_chain else self._patience
         priced = rates or self.rates(provider, model)
         retry = replace(self._retry_policy(), requeue_limited=False) if in_chain else self._retry_policy()
-        policy = CallPolicy(
-            retry=retry,
+        shared: dict[str, Any]
+        if provider.is_simulated:
+            # Its failures are part of what is told, and there is nobody to spare.
+            shared = {"retry": replace(retry, requeue_limited=False), "admissions": (self.slots(provider),)}
+        else:
+            guard = self.guard(provider, model)
+            waits = guard.admissions(longest=retry.max_delay, patience=patience)
+            shared = {
+                "retry": retry,
+                "admissions": (*waits, *self._charges(provider, priced)),
+                "budget": guard.budget,
+                "patient": patience is not None,
+                "is_open": guard.is_open,
+            }
+        return CallPolicy(
+            **shared,
             refuse_changes=self._registry.workspace.settings.on_unsupported == "error",
             cost=lambda usage: cost_of(usage, priced),
             journal=journal,
-        )
-        if provider.is_simulated:
-            # Its failures are part of what is told, and there is nobody to spare.
-            return replace(policy, retry=replace(retry, requeue_limited=False), admissions=(self.slots(provider),))
-        guard = self.guard(provider, model)
-        waits = guard.admissions(longest=retry.max_delay, patience=patience)
-        return replace(
-            policy,
-            admissions=(*waits, *self._charges(provider, priced)),
-            budget=guard.budget,
-            patient=patience is not None,
-            is_open=guard.is_open,
         )
 
     def guard(self, provider: BaseLLM, model: str) -> Guard:
@@ -209,7 +211,8 @@ class ProviderManager:
             breaker = CircuitBreaker(threshold, timeout, name=name, clock=clock) if settings.enabled else None
             limits = provider.model_entry(model).rate_limits or provider.config.rate_limits
             slots, most = self.slots(provider), self._retry_policy().max_retries
-            guard = Guard(Limiter(slots.size, limits, clock=clock), slots, breaker, RetryBudget(reserve=max(10, most)))
+            limiter, budget = Limiter(slots.size, limits, clock=clock), RetryBudget(reserve=max(10, most))
+            guard = Guard(limiter, slots, breaker, budget, 1 + most)
             # Another thread may be here too; all must get the same object.
             self._guards.setdefault(key, guard)
         return self._guards[key]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,7 +145,7 @@ _CLASS_EDITS = (
 def make_package(name: str, parent: Path) -> MadeProvider:
     """A package in `parent` that brings the provider to every workspace once it is installed."""
     _check_name(name)
-    package = f"llm_tester_{re.sub('[^a-z0-9]', '_', name.lower())}"
+    package = f"llm_tester_{re.sub('[^a-z0-9]+', '_', name.lower()).strip('_')}"
     distribution = package.replace("_", "-")
     root = parent / distribution
     _check_free(root)
@@ -170,9 +169,9 @@ def _title(name: str) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not re.match(NAME_PATTERN, name) or len(name) > 100 or keyword.iskeyword(name):
+    if "\n" in name or not re.match(NAME_PATTERN, name) or len(name) > 100:
         raise ConfigurationError(
-            f'"{name}" cannot be a provider\'s name', hint="Use letters, digits, dot, dash, underscore."
+            f'"{name}" cannot be a provider\'s name', hint="Use letters, digits, dot, dash, underscore; at most 100."
         )
 
 

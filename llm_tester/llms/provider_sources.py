@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def provider_sources(workspace: Workspace, built_in: Path) -> Iterator[ProviderS
 def folders(origin: str, parent: Path) -> Iterator[ProviderSource]:
     """The provider folders in `parent`, by name."""
     for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
-        if any((folder / name).is_file() for name in (CONFIG_NAME, PROVIDER_FILE)):
+        if any(os.path.lexists(folder / name) for name in (CONFIG_NAME, PROVIDER_FILE)):
             yield folder_source(folder.name, origin, folder)
 
 
@@ -143,7 +144,7 @@ def _external(root: Path) -> Iterator[ProviderSource]:
 
 def _named(root: Path, name: str, said: Any) -> ProviderSource:
     file = root / EXTERNAL_NAME
-    if not re.match(NAME_PATTERN, name):
+    if "\n" in name or not re.match(NAME_PATTERN, name):
         raise ConfigurationError(
             f'{file}: "{name}" cannot be a provider\'s name',
             hint="Use letters, digits, dot, dash, underscore.",

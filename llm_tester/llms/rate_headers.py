@@ -10,6 +10,15 @@ from llm_tester.records import Allowance
 
 _STYLES = ("x-ratelimit-{what}-{kind}", "anthropic-ratelimit-{kind}-{what}")
 _KINDS = {"requests": ("requests",), "tokens": ("tokens", "input-tokens", "output-tokens")}
+_NAMES = {
+    kind: [
+        (style.format(what="remaining", kind=name), style.format(what="reset", kind=name))
+        for style in _STYLES
+        for name in names
+    ]
+    for kind, names in _KINDS.items()
+}
+"""The headers of each kind: what is left, and when it is whole again."""
 
 
 def allowance(headers: Mapping[str, str], now: float) -> Allowance | None:
@@ -28,10 +37,10 @@ def allowance(headers: Mapping[str, str], now: float) -> Allowance | None:
 def _scarcest(headers: Mapping[str, str], kind: str, now: float) -> tuple[float, float] | None:
     found = [
         (left, reset)
-        for style in _STYLES
-        for name in _KINDS[kind]
-        if (left := _number(headers.get(style.format(what="remaining", kind=name), ""))) is not None
-        and (reset := reset_seconds(headers.get(style.format(what="reset", kind=name), ""), now)) is not None
+        for remaining, again in _NAMES[kind]
+        if remaining in headers
+        and (left := _number(headers[remaining])) is not None
+        and (reset := reset_seconds(headers.get(again, ""), now)) is not None
     ]
     return min(found, default=None)
 

@@ -12,7 +12,6 @@ from llm_tester.errors import BadResponseError, suggestion
 from llm_tester.records import (
     INPUT_PARTS,
     OUTPUT_PARTS,
-    TOKEN_CLASSES,
     USAGE_KEYS,
     FinishReason,
     UsageData,
@@ -36,8 +35,8 @@ def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
         return UsageData()
     if not isinstance(reported, Mapping):
         raise BadResponseError(f"usage must be a dict or UsageData, not {type(reported).__name__}", reason="bad_usage")
-    unknown = sorted(set(map(str, reported)) - USAGE_KEYS)
-    if unknown:
+    if not USAGE_KEYS.issuperset(reported):
+        unknown = sorted(set(map(str, reported)) - USAGE_KEYS)
         hint = suggestion(unknown[0], USAGE_KEYS)
         raise BadResponseError(f'the usage has an unknown key "{unknown[0]}"', reason="bad_usage", hint=hint)
     fields = {_FACE.get(key, key): value for key, value in reported.items() if key != "total_tokens"}
@@ -53,12 +52,10 @@ def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
 def _checked(usage: UsageData, total: Any = None) -> UsageData:
     problems: list[str] = []
     changes: dict[str, Any] = {}
-    for token_class in TOKEN_CLASSES:
-        name = _FACE.get(token_class, token_class)
-        value = getattr(usage, name)
-        if value is not None and not is_count(value):
+    for token_class, value in usage.counts().items():
+        if not is_count(value):
             problems.append(f"{token_class} is {value!r}")
-            changes[name] = None
+            changes[_FACE.get(token_class, token_class)] = None
     for name, checked in (("reported_cost", _money), ("finish_reason", _finish)):
         if (given := getattr(usage, name)) is not None:
             changes[name] = checked(given, problems)

@@ -8,20 +8,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from llm_tester.config import CONFIG_NAME, Workspace
-from llm_tester.documents import read_json
 from llm_tester.errors import ConfigurationError, LLMTesterError, MissingKeyError
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate
+from llm_tester.llms.loading import no_abrupt_end
+from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate, read_config
 from llm_tester.llms.provider_sources import folder_source
 from llm_tester.llms.transport import proxy_for
 from llm_tester.llms.validation import Finding, Verdict, validate_provider_implementation
 from llm_tester.llms.wire import HTTPProvider
 from llm_tester.testing.class_contract import ClassContract
 from llm_tester.testing.network_guard import NetworkGuard
+from llm_tester.testing.patience import at_most
 from llm_tester.testing.server import LoopbackServer
 from llm_tester.testing.wire_contract import WireContract
 
+PATIENCE = 60.0
 OWN_SENDING = ("_call_llm_api", "attempt", "attempt_stream", "make_transport")
 
 
@@ -34,23 +36,26 @@ def check_provider(provider: BaseLLM, *, call: bool = False) -> Verdict:
     verdict = validate_provider_implementation(provider)
     if not verdict:
         return verdict
-    return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
+    with no_abrupt_end():
+        return Verdict(provider.name, (*verdict.findings, *_tried(provider, call=call)))
 
 
 def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> Verdict:
     """As `check_provider`, of a provider folder anywhere, such as one of a package that is not installed yet."""
     file = folder / CONFIG_NAME
-    said = read_json(file)
+    said = read_config(file)
     name = said.get("name") if isinstance(said, dict) else None
     source = folder_source(name if isinstance(name, str) else folder.name, str(folder), folder)
     return check_discovered(discovered(source, workspace), workspace, call=call)
 
 
-def check_discovered(provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False) -> Verdict:
-    """As `check_provider`, of one that was discovered: what keeps it from being made is the finding."""
+def check_discovered(
+    provider: DiscoveredProvider, workspace: Workspace, *, call: bool = False, patience: float = PATIENCE
+) -> Verdict:
+    """As `check_provider`, of a discovered one; what keeps it from being made in `patience` seconds is found."""
     guard = NetworkGuard()
     try:
-        with nullcontext() if call else guard:
+        with nullcontext() if call else guard, at_most(patience):
             made = instantiate(provider, workspace)
     except LLMTesterError as error:
         fix = "Do that in the first call; or --call allows it." if guard.refused else error.hint

@@ -18,6 +18,8 @@ REFUSED = frozenset(
         "subprocess.Popen",
         "os.system",
         "os.exec",
+        "os.fork",
+        "os.forkpty",
         "os.posix_spawn",
         "os.spawn",
     }
@@ -81,6 +83,8 @@ class NetworkGuard:
 
 
 def _target(event: str, arguments: tuple[Any, ...]) -> str:
+    if event.startswith("os.fork"):
+        return "a second process"
     if not event.startswith("socket."):
         return f"starting {arguments[0]}" if arguments else event
     told = [item for item in arguments if isinstance(item, str | tuple | bytes)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,26 @@ def test_what_cannot_be_checked(bench: Bench) -> None:
     assert bench.cli("providers", "check", "./list").code == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        pytest.param("import os; os._exit(0)", "calls sys.exit when it is imported", id="ends the process"),
+        pytest.param(ECHO.replace("return", "import os; os._exit(0); return"), "SystemExit: 0", id="ends it in a call"),
+        pytest.param(f"import os; os.fork()\n{ECHO}", "a second process is not allowed in a check", id="forks"),
+        pytest.param(
+            "class Odd(Exception):\n    def __str__(self): raise KeyError\nraise Odd",
+            "cannot be imported: Odd: whose text raises KeyError",
+            id="an error without a text",
+        ),
+    ],
+)
+def test_code_that_would_end_the_check(bench: Bench, code: str, text: str) -> None:
+    bench.provider("rough", code)
+    ended = bench.cli("providers", "check", "rough", "--json")
+    assert ended.code == 1
+    assert text in ended.json[0]["findings"][-1]["text"]
+
+
 # --- new
 
 
@@ -206,12 +227,34 @@ def test_the_schema_for_editors_is_written_once(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "class", "package"])
-@pytest.mark.parametrize("name", ["", "../x", "a b", "-x", "a" * 101])
+@pytest.mark.parametrize("name", ["", "../x", "a b", "-x", "a" * 101, "a\n"])
 def test_a_name_that_cannot_be_one(bench: Bench, kind: str, name: str) -> None:
     before = bench.snapshot()
     ended = bench.cli("providers", "new", "--kind", kind, "--", name)
     assert "cannot be a provider's name" in ended.error()
     assert bench.snapshot() == before
+
+
+@pytest.mark.parametrize(("name", "project"), [("x..", "llm-tester-x"), ("class", "llm-tester-class")])
+def test_a_package_has_a_name_that_can_be_installed(bench: Bench, name: str, project: str) -> None:
+    assert bench.cli("providers", "new", name, "--kind", "package").code == 0
+    said = tomllib.loads((bench.root / project / "pyproject.toml").read_text())["project"]
+    assert said["name"] == project
+    assert said["entry-points"]["llm_tester.providers"] == {name: project.replace("-", "_")}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_what_is_called_config_json_and_is_no_file(bench: Bench, kind: str) -> None:
+    place = bench.root / "providers" / "odd" / "config.json"
+    place.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "link":
+        place.symlink_to("nowhere")
+    else:
+        place.mkdir()
+    assert "is not a file" in row(bench, "odd")["problem"]
+    assert "is not a file" in bench.cli("providers", "check", "./providers/odd").error()
 
 
 def test_a_folder_needs_a_workspace(bench: Bench, tmp_path: Path) -> None:

@@ -190,6 +190,19 @@ def test_a_module_that_connects_when_it_is_imported(workspace: Path, add_provide
 
 
 @pytest.mark.parametrize(
+    "code",
+    ["{}", "from llm_tester import BaseLLM\nclass A(BaseLLM):\n    _call_llm_api = 0\n    def __init__(self, _): {}"],
+)
+def test_a_module_that_hangs_is_left(workspace: Path, add_provider: Add, code: str) -> None:
+    add_provider("slow", code.format("import threading; threading.Event().wait(20)"))
+    here = Workspace.open(workspace)
+    assert (
+        "TimeoutError: still not done after 0.2 s"
+        in findings(check_discovered(discover(here)["slow"], here, patience=0.2))["loads"]
+    )
+
+
+@pytest.mark.parametrize(
     ("said", "state", "text"),
     [
         ({"base_url": "https://x.example/v1"}, "ok", "calls go to x.example"),
