@@ -38,7 +38,7 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
         if host:
             moved = f" (calls so far went to {before or 'this process'})" if host != before else ""
             console.print(safe(f"  {entrant.entrant.name} talks to {host}{moved}"), style="yellow" if moved else "")
-        if not entrant.rates.known:
+        if not entrant.is_priced:
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for note in price_notes(run, execution.entrants):
         console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)

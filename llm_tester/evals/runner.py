@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from llm_tester.errors import (
+    AllProvidersFailedError,
     AuthenticationError,
     BadRequestError,
     BudgetExceededError,
@@ -26,7 +27,6 @@ from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.tasks import Task
-from llm_tester.llms.bounds import worst_case
 from llm_tester.llms.exchange import Deferred
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Attempt, FinishReason, Purpose, Request, Response, make_call_id
@@ -219,7 +219,7 @@ class Runner:
         made = self._ledger.canaries(self._run, entrant.key)
         request, journal = self._call(lane, replace(first, epoch=0, attempt_group=made), "canary")
         try:
-            await self._manager.arespond(request, journal, entrant.rates)
+            await self._manager.arespond(request, journal, entrant.link_rates)
             lane.good_at = self._clock()
         except (BudgetExceededError, Deferred):
             self._halt.set()
@@ -237,7 +237,7 @@ class Runner:
         lane.sent += 1
         try:
             # At the prices that the run froze: a catalogue may change before a run is resumed.
-            response = await self._manager.arespond(request, journal, lane.entrant.rates)
+            response = await self._manager.arespond(request, journal, lane.entrant.link_rates)
         except BudgetExceededError:
             # The manager's budget knows what was short; what is in flight may end.
             self._halt.set()
@@ -255,7 +255,7 @@ class Runner:
     def _call(self, lane: LaneProgress, place: Place, purpose: Purpose) -> tuple[Request, CallJournal]:
         entrant = lane.entrant
         request = self._manager.bounded(self._request(entrant, place, purpose))
-        at_most = worst_case(self._manager.provider(request.provider), request, entrant.rates)
+        at_most = self._manager.at_most(request, entrant.link_rates)
         return request, CallJournal(self._ledger, self._run, place, entrant, request, at_most)
 
     def _request(self, entrant: EntrantRecord, place: Place, purpose: Purpose) -> Request:
@@ -301,8 +301,14 @@ class Runner:
 
 
 def _is_of_no_use(error: ProviderError) -> bool:
-    """Whether every call would fail so: another text may pass where one was too long or was filtered."""
-    return type(error) in _NO_USE or (isinstance(error, ProviderConnectionError) and not error.sent)
+    """Whether every call would fail so, of a chain those to all of its models: another text may pass where one was too
+    long or was filtered."""
+    failures = error.failures if isinstance(error, AllProvidersFailedError) else (error,)
+    return all(type(failure) in _NO_USE or _is_unreachable(failure) for failure in failures)
+
+
+def _is_unreachable(error: ProviderError) -> bool:
+    return isinstance(error, ProviderConnectionError) and not error.sent
 
 
 def _cost_of_failures(attempts: Sequence[Attempt]) -> Decimal | None:

@@ -126,16 +126,19 @@ class _Call:
     waited: float = 0.0
 
 
-def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[Response]:
+def exchange(
+    provider: Provider, request: Request, policy: CallPolicy, earlier: tuple[Attempt, ...] = ()
+) -> Flow[Response]:
     """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came.
 
-    With `refuse_changes` a parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent. A wait
-    that is broken off by Deferred leaves the call, which the journal is told.
+    `earlier` are attempts that others made of the same call, which then is claimed already. With `refuse_changes` a
+    parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent. A wait that is broken off by
+    Deferred leaves the call, which the journal is told.
     """
     if policy.refuse_changes:
         refuse_changes(provider, request)
     call_log.asked(request)
-    call = _Call(provider, request, policy)
+    call = _Call(provider, request, policy, list(earlier))
     if policy.budget is not None:
         policy.budget.earn()
     try:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from llm_tester.llms.circuit_breaker import CircuitBreaker
+from llm_tester.errors import CircuitOpenError, ProviderError, RateLimitError, is_providers_own
+from llm_tester.llms.circuit_breaker import PROBE_SECONDS, CircuitBreaker
 from llm_tester.llms.exchange import Admission, Settle
 from llm_tester.llms.flow import Effect
 from llm_tester.llms.limiter import Limiter
 from llm_tester.llms.limits import ConnectionSlots
-from llm_tester.llms.retry import RetryBudget
+from llm_tester.llms.retry import RetryBudget, is_retryable
 from llm_tester.records import Request
 
 
@@ -52,6 +53,14 @@ class Guard:
     def is_open(self) -> bool:
         """Whether the breaker lets no call pass, or only a probe, or sees so many failures that no one call had all."""
         return self.breaker is not None and (self.breaker.state != "closed" or self.breaker.unbroken > self.tries)
+
+    def again(self, error: ProviderError) -> float | None:
+        """In how many seconds it is worth coming back after this failure; None where waiting does not help."""
+        if isinstance(error, CircuitOpenError) or (is_providers_own(error) and self.is_open()):
+            return max(PROBE_SECONDS, self.breaker.wait() if self.breaker else 0.0)
+        if isinstance(error, RateLimitError) and is_retryable(error):
+            return max(PROBE_SECONDS, self.limiter.paused())
+        return None
 
     def trouble(self) -> str:
         """Why calls wait: what the provider keeps failing with, or that it wants to be left alone; else empty."""
