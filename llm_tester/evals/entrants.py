@@ -20,16 +20,17 @@ class Entrant:
     model: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    hash: str = field(init=False, repr=False, compare=False)
+    """64 hex characters that name what is asked and how."""
+
+    def __post_init__(self) -> None:
+        content = [self.provider, self.model, dict(self.parameters), self.prompt]
+        object.__setattr__(self, "hash", digest(content))
 
     @property
     def full_model(self) -> str:
         """provider:model."""
         return f"{self.provider}:{self.model}"
-
-    @property
-    def hash(self) -> str:
-        """64 hex characters that name what is asked and how."""
-        return digest([self.provider, self.model, dict(self.parameters), self.prompt])
 
 
 def split_model(text: str, providers: Iterable[str]) -> tuple[str, str]:

@@ -124,7 +124,8 @@ def make_execution(
         registry=registry, max_connections=run.settings["max_connections"], patience=halt, budget=budget
     )
     lanes = [LaneProgress(entrant, total) for entrant in entrants]
-    _count_done(lanes, ledger, run, leave)
+    if ledger.has_begun(run):
+        _count_done(lanes, ledger, run, leave)
     course = Course(leave, run.settings.get("canary", False), run.settings.get("max_outage", math.inf))
     runner = Runner(ledger, run, manager, by_key, lanes, halt, course)
     return Execution(ledger, run, runner, by_key, entrants, budget)
