@@ -259,9 +259,12 @@ def is_other_model(asked: str, served: str) -> bool:
     return got not in (wanted, base) and _SNAPSHOT.sub("", got) != base
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
 def digest(value: Any) -> str:
     """64 hex characters that name a JSON value by its content; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = _CANONICAL.encode(value)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -126,7 +126,8 @@ def make_execution(
         registry=registry, max_connections=run.settings["max_connections"], patience=halt, budget=budget
     )
     lanes = [LaneProgress(entrant, total) for entrant in entrants]
-    _count_done(lanes, ledger, run, leave)
+    if ledger.has_begun(run):
+        _count_done(lanes, ledger, run, leave)
     course = Course(leave, run.settings.get("canary", False), run.settings.get("max_outage", math.inf))
     runner = Runner(ledger, run, manager, by_key, lanes, halt, course)
     hosts = {entry.key: manager.provider(entry.entrant.provider).host for entry in entrants}

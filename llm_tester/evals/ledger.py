@@ -259,6 +259,10 @@ class Ledger:
         rows = self.store.read(_PLACES, {"run": run.key, "epochs": run.epochs, "entrant": entrant, **window})
         return [place(row) for row in rows]
 
+    def has_begun(self, run: RunRecord) -> bool:
+        """Whether any call of a run was claimed."""
+        return next(self.store.read("SELECT 1 FROM calls WHERE run = ? LIMIT 1", (run.key,)), None) is not None
+
     def canaries(self, run: RunRecord, entrant: int) -> int:
         """How many canary calls an entrant has made."""
         return int(next(self.store.read(_CANARIES, (run.key, entrant)))["made"])

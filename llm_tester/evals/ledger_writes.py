@@ -16,16 +16,17 @@ from llm_tester.evals.samples import Score
 from llm_tester.records import Attempt, Cost, CostLine, Response, digest, short_id
 
 NO_PRICE = 0
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def to_json(value: Any) -> str:
     """Compact JSON text."""
-    return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
+    return storable(_JSON.encode(value))
 
 
 def storable(text: str) -> str:
     """`text` as SQLite can hold it: models and servers send halves of surrogate pairs, which UTF-8 has no bytes for."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def new_key(cursor: sqlite3.Cursor) -> int:
@@ -171,6 +172,7 @@ def write_attempts(
             for attempt in attempts
         ],
     )
+<<<<<<< HEAD
     connection.executemany(
         "INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)",
         [
@@ -180,6 +182,16 @@ def write_attempts(
             for line in billed_lines(attempt.cost, entrant.price_of(attempt))
         ],
     )
+=======
+    lost = [
+        (call, attempt.number, *line)
+        for attempt in attempts
+        if attempt.cost is not None and not attempt.ok
+        for line in billed_lines(attempt.cost, price)
+    ]
+    if lost:
+        connection.executemany("INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)", lost)
+>>>>>>> wt-bench
 
 
 def billed_lines(cost: Cost, price: int) -> list[tuple[int, str, int, int | None]]:
