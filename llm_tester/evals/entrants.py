@@ -21,31 +21,20 @@ class Entrant:
     model: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
-<<<<<<< HEAD
     chain: tuple[str, ...] = ()
-=======
     hash: str = field(init=False, repr=False, compare=False)
     """64 hex characters that name what is asked and how."""
 
     def __post_init__(self) -> None:
-        content = [self.provider, self.model, dict(self.parameters), self.prompt]
+        links = [list(self.chain)] if self.chain else []
+        content = [self.provider, self.model, dict(self.parameters), self.prompt, *links]
         object.__setattr__(self, "hash", digest(content))
->>>>>>> wt-bench
 
     @property
     def full_model(self) -> str:
         """provider:model."""
         return f"{self.provider}:{self.model}"
 
-<<<<<<< HEAD
-    @property
-    def hash(self) -> str:
-        """64 hex characters that name what is asked and how."""
-        links = [list(self.chain)] if self.chain else []
-        return digest([self.provider, self.model, dict(self.parameters), self.prompt, *links])
-
-=======
->>>>>>> wt-bench
 
 def split_model(text: str, providers: Iterable[str]) -> tuple[str, str]:
     """Provider and model of `provider:model`; `provider/model` is understood where it can only mean that."""

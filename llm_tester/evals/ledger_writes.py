@@ -172,26 +172,14 @@ def write_attempts(
             for attempt in attempts
         ],
     )
-<<<<<<< HEAD
-    connection.executemany(
-        "INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (call, attempt.number, *line)
-            for attempt in attempts
-            if attempt.cost is not None and not attempt.ok
-            for line in billed_lines(attempt.cost, entrant.price_of(attempt))
-        ],
-    )
-=======
     lost = [
         (call, attempt.number, *line)
         for attempt in attempts
         if attempt.cost is not None and not attempt.ok
-        for line in billed_lines(attempt.cost, price)
+        for line in billed_lines(attempt.cost, entrant.price_of(attempt))
     ]
     if lost:
         connection.executemany("INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)", lost)
->>>>>>> wt-bench
 
 
 def billed_lines(cost: Cost, price: int) -> list[tuple[int, str, int, int | None]]:
