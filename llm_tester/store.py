@@ -18,14 +18,26 @@ from llm_tester.errors import LedgerError
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]
+Result = tuple[Any, BaseException | None]
 _GROUP = 512
 
 
 class Store:
-    """One SQLite file. `submit` hands a job to the writer; its future is done once the job's commit is on disk."""
+    """One SQLite file. `submit` hands a job to the writer; its future is done once the job's commit is on disk.
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, busy_seconds: float = 30.0) -> None:
+    `before_commit` ends each transaction of jobs.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        busy_seconds: float = 30.0,
+        before_commit: Callable[[sqlite3.Connection], None] = lambda _: None,
+    ) -> None:
         self.path = path
+        self._before_commit = before_commit
         self._busy_seconds = busy_seconds
         self._migrations = migrations
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
@@ -46,7 +58,10 @@ class Store:
         self._writer.start()
 
     def submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Run `job` in the writer's next transaction; a job that raises is rolled back alone."""
+        """Run `job` in the writer's next transaction; a job that raises is rolled back alone.
+
+        A job runs a second time where another one of its transaction raises.
+        """
         future: Future[T] = Future()
         with self._lock:
             self._refuse_closed()
@@ -183,35 +198,57 @@ class Store:
         """One transaction for all jobs of the group; futures are set only after the commit."""
         if not group:
             return
-        done: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            done = [(future, *self._run(job)) for job, future in group]
-            self._connection.execute("COMMIT")
+            # Most groups have no job that raises, and a savepoint for each would cost more than some jobs.
+            done = self._transaction(group, self._run) or self._transaction(group, self._run_apart) or []
         except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
             failure = self._error(error)
-            done = [(future, None, failure) for _, future in group]
-        for future, value, problem in done:
+            done = [(None, failure) for _ in group]
+        for (_, future), (value, problem) in zip(group, done, strict=True):
             if problem is not None:
                 future.set_exception(problem)
             else:
                 future.set_result(value)
 
-    def _run(self, job: Job) -> tuple[Any, BaseException | None]:
+    def _transaction(self, group: list[tuple[Job, Future[Any]]], run: Callable[[Job], Result | None]) -> list[Result]:
+        """What the jobs bring, committed; nothing, and nothing written, when `run` brings nothing for one of them."""
+        results: list[Result] = []
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for job, _ in group:
+                if (result := run(job)) is None:
+                    return []
+                results.append(result)
+            self._before_commit(self._connection)
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        return results
+
+    def _run(self, job: Job) -> Result | None:
+        try:
+            return job(self._connection), None
+        except BaseException as error:  # noqa: BLE001 - the job is run again, apart from the others
+            self._raise_if_rolled_back(error)
+            return None
+
+    def _run_apart(self, job: Job) -> Result:
         self._connection.execute("SAVEPOINT job")
         try:
             value = job(self._connection)
-        except BaseException as error:
-            if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
-                # A full disk, for one, makes SQLite roll the whole group back.
-                raise
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the job gets it
+            self._raise_if_rolled_back(error)
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return None, self._error(error) if isinstance(error, sqlite3.Error) else error
         self._connection.execute("RELEASE job")
         return value, None
+
+    def _raise_if_rolled_back(self, error: BaseException) -> None:
+        """A full disk, for one, makes SQLite roll the whole group back."""
+        if isinstance(error, sqlite3.Error) and not self._connection.in_transaction:
+            raise error
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _delete(connection: sqlite3.Connection, key: dict[str, int]) -> Deleted:
     lost = connection.execute("SELECT call FROM calls WHERE run = :run AND state = 'claimed'", key).fetchall()
     connection.execute("UPDATE calls SET state = 'unknown' WHERE run = :run AND state = 'claimed'", key)
     for row in lost:
-        roll(connection, row["call"])
+        roll(connection, [row["call"]])
     keep_on_bill(connection, key["run"])
     samples = connection.execute(_ONLY_HERE, key).fetchall()
     calls = int(connection.execute("SELECT count(*) FROM calls WHERE run = :run", key).fetchone()[0])

@@ -27,7 +27,7 @@ from llm_tester.evals.ledger_writes import (
 )
 from llm_tester.evals.ownership import LEASE_SECONDS, this_owner
 from llm_tester.evals.planning import TaskPlan
-from llm_tester.evals.rollups import roll
+from llm_tester.evals.rollups import Sums, roll
 from llm_tester.evals.run_records import (
     EntrantRecord,
     Place,
@@ -80,7 +80,8 @@ class Ledger:
     """The workspace's ledger; opens or makes the file."""
 
     def __init__(self, path: Path) -> None:
-        self.store = Store(path, MIGRATIONS)
+        self.sums = Sums()
+        self.store = Store(path, MIGRATIONS, before_commit=self.sums.write)
 
     @classmethod
     def existing(cls, path: Path) -> Ledger:
@@ -205,8 +206,7 @@ class Ledger:
             claimed = "SELECT call FROM calls WHERE run = ? AND state = 'claimed'"
             keys = [row["call"] for row in connection.execute(claimed, (run.key,))]
             connection.execute("UPDATE calls SET state = 'unknown' WHERE run = ? AND state = 'claimed'", (run.key,))
-            for key in keys:
-                roll(connection, key)
+            roll(connection, keys)
             # Of calls that were never sent.
             connection.execute("DELETE FROM reservations WHERE run = ?", (run.key,))
             return lost
@@ -272,7 +272,7 @@ class Ledger:
 
         def write(connection: sqlite3.Connection) -> None:
             write_answer(connection, call, response, price)
-            roll(connection, call)
+            self.sums.ended(connection, call)
 
         return self.store.submit(write)
 
@@ -282,7 +282,7 @@ class Ledger:
         def write(connection: sqlite3.Connection) -> None:
             write_attempts(connection, call, error.attempts, price)
             end_call(connection, call, "failed")
-            roll(connection, call)
+            self.sums.ended(connection, call)
 
         return self.store.submit(write)
 
@@ -292,7 +292,7 @@ class Ledger:
         def write(connection: sqlite3.Connection) -> None:
             write_attempts(connection, call, attempts, price)
             end_call(connection, call, "deferred")
-            roll(connection, call)
+            self.sums.ended(connection, call)
 
         return self.store.submit(write)
 
@@ -301,9 +301,8 @@ class Ledger:
         values = (call, *score_columns(score))
 
         def write(connection: sqlite3.Connection) -> None:
-            roll(connection, call, sign=-1)
-            connection.execute("INSERT OR REPLACE INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
-            roll(connection, call)
+            connection.execute("INSERT INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
+            self.sums.scored(call)
 
         return self.store.submit(write)
 

@@ -36,6 +36,8 @@ class LedgerBudgets:
         self._store, self._run, self._now = ledger.store, run, now
         self._limits = limits_of(limits, run.project)
         self.limited = bool(self._limits)
+        # An answer gives its reservation back, so what it cost must be known to the next job.
+        ledger.sums.money_at_once = self.limited
 
     def reserve(self, request: Request, number: int, amount: int) -> Future[Shortage | None]:
         """Reserve for one attempt in the writer's next transaction, or say what it does not fit into."""

@@ -61,11 +61,11 @@ def _differs(entry: EntrantRecord, rates: Rates) -> bool:
 def _reprice(connection: sqlite3.Connection, entry: EntrantRecord, rates: Rates) -> None:
     price = price_key(connection, rates)
     for row in connection.execute(_CALLS, (entry.key,)).fetchall():
-        roll(connection, row["call"], sign=-1)
+        roll(connection, [row["call"]], sign=-1)
         _reprice_bound(connection, row, entry, rates)
         _reprice_answer(connection, row, rates, price)
         _reprice_attempts(connection, row, entry.rates, rates, price)
-        roll(connection, row["call"])
+        roll(connection, [row["call"]])
     connection.execute("UPDATE entrants SET price = ? WHERE entrant = ?", (price, entry.key))
 
 

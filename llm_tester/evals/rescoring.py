@@ -155,10 +155,10 @@ class _Counted:
         """The bill names outcomes too, so it changes with those that do."""
         for call, flips, columns in self._scores:
             if flips:
-                roll(connection, call, sign=-1)
+                roll(connection, [call], sign=-1)
             connection.execute("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", (call, version, *columns))
             if flips:
-                roll(connection, call)
+                roll(connection, [call])
 
 
 def _refuse_alive(run: RunRecord) -> None:

@@ -24,9 +24,14 @@ DIMENSIONS: Mapping[str, str] = {
 _KEY = "day, project, provider, model, task, purpose, outcome, token_class"
 _SUMS = ("calls", "unknown_calls", "unbounded_calls", "at_most", "tokens", "picodollars")
 _ADDED = f"ON CONFLICT ({_KEY}) DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in _SUMS)}"
+_AT_ONCE = 64
+_OUTCOME = "CASE WHEN :was IS NULL OR outcome = 'retried' THEN outcome ELSE :was END"
+# The calls are listed in the statement, since SQLite takes no join into the view's parts and would read all of it.
 _ROLL = f"""
 INSERT INTO rollups ({_KEY}, {", ".join(_SUMS)})
-SELECT {_KEY}, {", ".join(f":sign * {name}" for name in _SUMS)} FROM bill WHERE call = :call
+SELECT {_KEY.replace("outcome", f"{_OUTCOME} AS outcome")}, {", ".join(f"sum(:sign * {name})" for name in _SUMS)}
+FROM bill WHERE call IN ({", ".join(f":c{number}" for number in range(_AT_ONCE))})
+GROUP BY {_KEY.replace("outcome", _OUTCOME)}
 {_ADDED}
 """  # noqa: S608 - made of the constants above
 _KEEP = f"""
@@ -67,9 +72,43 @@ class CostRow:
         }
 
 
-def roll(connection: sqlite3.Connection, call: int, *, sign: int = 1) -> None:
-    """Add a call as it stands to the sums, or take it out before it changes; simulated ones stay out."""
-    connection.execute(_ROLL, {"call": call, "sign": sign})
+class Sums:
+    """What the jobs of one transaction change in the sums, written once at its end.
+
+    With `money_at_once` each call's money is in them with its own job, for jobs of the same transaction that read it.
+    """
+
+    def __init__(self) -> None:
+        self.money_at_once = False
+        self._ended: set[int] = set()
+        self._scored: set[int] = set()
+
+    def ended(self, connection: sqlite3.Connection, call: int) -> None:
+        """The call was not in the sums before."""
+        if self.money_at_once:
+            roll(connection, [call])
+        else:
+            self._ended.add(call)
+
+    def scored(self, call: int) -> None:
+        """The call was in them as unscored."""
+        self._scored.add(call)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Bring the sums up to what stands now; a call that a failed job named stands as before, and changes none."""
+        ended, scored = self._ended, self._scored - self._ended
+        self._ended, self._scored = set(), set()
+        roll(connection, [*ended, *scored])
+        roll(connection, [*scored], sign=-1, was="unscored")
+
+
+def roll(connection: sqlite3.Connection, calls: Sequence[int], *, sign: int = 1, was: str | None = None) -> None:
+    """Add calls as they stand to the sums, or take them out before they change, or as of the outcome that they had;
+    simulated ones stay out."""
+    for first in range(0, len(calls), _AT_ONCE):
+        some = calls[first : first + _AT_ONCE]
+        named = {f"c{number}": some[number] if number < len(some) else None for number in range(_AT_ONCE)}
+        connection.execute(_ROLL, {"sign": sign, "was": was, **named})
 
 
 def keep_on_bill(connection: sqlite3.Connection, run: int) -> None:

@@ -164,7 +164,7 @@ def _until_final(call: _Call) -> Generator[Effect, Any, Response | ProviderError
             if not call.policy.is_open():
                 yield from _note_end(call, outcome)
                 return outcome
-            call.again = 0.0
+            call.again = call.policy.retry.delay(call.policy.retry.max_retries, outcome) or 0.0
         call_log.retrying(call.request, outcome, call.again)
         call.waited = call.again * 1000
         yield Wait(call.again)

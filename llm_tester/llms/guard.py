@@ -28,12 +28,13 @@ class Patience(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The shared state of one model; `breaker` is None where there shall be none."""
+    """The shared state of one model; `breaker` is None where there shall be none, a call has at most `tries`."""
 
     limiter: Limiter
     slots: ConnectionSlots
     breaker: CircuitBreaker | None
     budget: RetryBudget
+    tries: int = 1
 
     def admissions(self, *, longest: float, patience: Patience | None = None) -> tuple[Admission, ...]:
         """What an attempt passes. With `patience` it waits while the breaker is open and for as long as a pause lasts;
@@ -49,8 +50,8 @@ class Guard:
         return wait
 
     def is_open(self) -> bool:
-        """Whether the breaker lets no call pass, or only a probe."""
-        return self.breaker is not None and self.breaker.state != "closed"
+        """Whether the breaker lets no call pass, or only a probe, or sees so many failures that no one call had all."""
+        return self.breaker is not None and (self.breaker.state != "closed" or self.breaker.unbroken > self.tries)
 
     def is_in_trouble(self) -> bool:
         """Whether calls wait because the provider keeps failing, or wants to be left alone."""

@@ -145,7 +145,8 @@ class ProviderManager:
             breaker = CircuitBreaker(threshold, timeout, name=name, clock=clock) if settings.enabled else None
             limits = provider.model_entry(model).rate_limits or provider.config.rate_limits
             slots, most = self.slots(provider), self._retry_policy().max_retries
-            guard = Guard(Limiter(slots.size, limits, clock=clock), slots, breaker, RetryBudget(reserve=max(10, most)))
+            limiter, budget = Limiter(slots.size, limits, clock=clock), RetryBudget(reserve=max(10, most))
+            guard = Guard(limiter, slots, breaker, budget, 1 + most)
             # Another thread may be here too; all must get the same object.
             self._guards.setdefault(key, guard)
         return self._guards[key]

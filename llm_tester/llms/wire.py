@@ -8,11 +8,10 @@ import re
 import time
 import warnings
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlsplit
 
 from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
@@ -30,6 +29,7 @@ from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import UsagePaths
 from llm_tester.llms.flow import Flow, Send, drive
+from llm_tester.llms.json_bodies import RAW_KEPT, RAW_SHOWN, is_too_deep, json_body
 from llm_tester.llms.rate_headers import allowance
 from llm_tester.llms.redaction import AddressFilter
 from llm_tester.llms.retry import RetryPolicy
@@ -40,9 +40,6 @@ from llm_tester.llms.transport import HTTPTransport, Reply, WireRequest
 from llm_tester.records import Request, TLSConfig, UsageData, chat
 
 D = TypeVar("D", bound=Delivery)
-RAW_SHOWN = 500
-RAW_KEPT = 16_000
-DEEPEST = 100
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "billing_not_active"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
@@ -308,52 +305,6 @@ def classified(status: int, code: str, message: str, *, retry_after: float | Non
     return error_for_status(status, text, retry_after=retry_after)
 
 
-def json_body(reply: Reply) -> dict[str, Any]:
-    """The JSON object in a reply; raises BadResponseError for HTML, broken or endless JSON, keys that stand twice."""
-    text = reply.body.decode("utf-8", "replace")
-    kind = reply.headers.get("content-type", "")
-    if "json" not in kind and text.lstrip()[:1] not in ("{", "["):
-        bad(f"the answer is {kind or 'of no declared type'}, not JSON", "bad_content_type", text)
-    return json_text(text)
-
-
-def json_text(text: str) -> dict[str, Any]:
-    """The JSON object in a text; raises BadResponseError."""
-    try:
-        body = _JSON.decode(text)
-    except RecursionError:
-        bad("the answer is nested too deeply", "too_deep", text)
-    except ValueError as error:
-        bad(f"the answer is not valid JSON ({error})", "bad_json", text)
-    if _too_deep(body, text):
-        bad(f"the answer is nested deeper than {DEEPEST} levels", "too_deep", text)
-    if not isinstance(body, dict):
-        bad("the answer is not a JSON object", "bad_shape", text)
-    return body
-
-
-def _too_deep(value: Any, text: str) -> bool:
-    """Whether a value that could be read might be too deep to be written again, which ends earlier in places."""
-    if text.count("[") + text.count("{") <= DEEPEST:
-        return False
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [child for item in level for child in _children(item)]
-    return bool(level)
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def bad(message: str, reason: str, raw: str) -> NoReturn:
-    """Raise BadResponseError with the beginning of what came in its message, and more of it in `raw`."""
-    shown = raw.strip()[:RAW_SHOWN]
-    raise BadResponseError(f"{message}: {shown}" if shown else message, reason=reason, raw=raw[:RAW_KEPT])
-
-
 def raise_hidden_error(body: Mapping[str, Any]) -> None:
     """Raise the error that some servers hide in an answer with status 200."""
     error = body.get("error")
@@ -367,17 +318,6 @@ def raise_hidden_error(body: Mapping[str, Any]) -> None:
     raise classified(status, code, message)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f'the key "{twice[:80]}" stands twice')
-    return found
-
-
-_JSON = json.JSONDecoder(object_pairs_hook=_unique)
-
-
 def _message_of(reply: Reply) -> tuple[str, str]:
     """Message and code of an error body, in any of the shapes that providers use."""
     text = reply.body.decode("utf-8", "replace")
@@ -387,7 +327,7 @@ def _message_of(reply: Reply) -> tuple[str, str]:
         return text.strip()[:RAW_SHOWN], ""
     if isinstance(body, list) and body:
         body = body[0]
-    if not isinstance(body, dict) or _too_deep(body, text):
+    if not isinstance(body, dict) or is_too_deep(body, text):
         return text.strip()[:RAW_SHOWN], ""
     return _error_texts(body.get("error") or body)
 

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import ANTHROPIC_PATHS
+from llm_tester.llms.json_bodies import bad, json_body, json_text
 from llm_tester.llms.sse import Event
 from llm_tester.llms.transport import Reply, WireRequest
-from llm_tester.llms.wire import HTTPProvider, bad, classified, json_body, json_text
+from llm_tester.llms.wire import HTTPProvider, classified
 from llm_tester.records import FinishReason, Request, UsageData
 
 VERSION = "2023-06-01"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from llm_tester.errors import ProviderError
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.flow import Flow, Send
+from llm_tester.llms.json_bodies import bad, json_body
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.transport import Reply, WireRequest
-from llm_tester.llms.wire import HTTPProvider, bad, json_body, raise_hidden_error
+from llm_tester.llms.wire import HTTPProvider, raise_hidden_error
 from llm_tester.records import Request, UsageData
 
 MODELS = "models"

@@ -14,9 +14,10 @@ from llm_tester.llms.embeddings import EmbeddingDelivery
 from llm_tester.llms.exchange import Delivery
 from llm_tester.llms.extraction import OPENAI_PATHS
 from llm_tester.llms.flow import Flow, Send, adrive, drive
+from llm_tester.llms.json_bodies import bad, json_body, json_text
 from llm_tester.llms.sse import Event
 from llm_tester.llms.transport import Reply, WireRequest
-from llm_tester.llms.wire import HTTPProvider, bad, json_body, json_text, raise_hidden_error
+from llm_tester.llms.wire import HTTPProvider, raise_hidden_error
 from llm_tester.records import FinishReason, Message, Request, UsageData
 
 FINISH: Mapping[str, FinishReason] = {

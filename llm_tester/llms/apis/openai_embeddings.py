@@ -9,8 +9,9 @@ from typing import Any
 
 from llm_tester.errors import BadResponseError
 from llm_tester.llms.embeddings import EmbeddingDelivery, checked_vectors, without_output
+from llm_tester.llms.json_bodies import bad, json_body
 from llm_tester.llms.transport import Reply
-from llm_tester.llms.wire import HTTPProvider, bad, json_body, raise_hidden_error
+from llm_tester.llms.wire import HTTPProvider, raise_hidden_error
 from llm_tester.records import Request
 
 
