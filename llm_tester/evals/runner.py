@@ -14,6 +14,7 @@ from llm_tester.errors import (
     AuthenticationError,
     BadRequestError,
     BudgetExceededError,
+    ProviderConnectionError,
     ProviderError,
     QuotaExceededError,
 )
@@ -50,10 +51,11 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An entrant brought no answer for so many seconds."""
+    """An entrant brought no answer for so many seconds, and why."""
 
     entrant: str
     seconds: float
+    cause: str = ""
 
 
 class Runner:
@@ -130,19 +132,19 @@ class Runner:
         while not self.stopping:
             await asyncio.sleep(min(LOOK, self._course.max_outage))
             for lane in self._under_way:
+                lane.trouble = self._trouble(lane)
                 self._stop_after_outage(lane)
 
     def _stop_after_outage(self, lane: LaneProgress) -> None:
         good_at = self.started if lane.good_at is None else lane.good_at
         silent = self._clock() - good_at
-        if silent >= self._course.max_outage and self._is_in_trouble(lane):
-            self.outage = self.outage or Outage(lane.entrant.entrant.name, silent)
+        if silent >= self._course.max_outage and lane.trouble:
+            self.outage = self.outage or Outage(lane.entrant.entrant.name, silent, lane.trouble)
             self._halt.set()
 
-    def _is_in_trouble(self, lane: LaneProgress) -> bool:
-        """Whether the provider keeps failing or wants to be left alone, so that calls wait."""
+    def _trouble(self, lane: LaneProgress) -> str:
         entrant = lane.entrant.entrant
-        return self._manager.is_in_trouble(entrant.provider, entrant.model)
+        return self._manager.trouble(entrant.provider, entrant.model)
 
     async def _run_lane(self, lane: LaneProgress) -> None:
         size = self._manager.slots(self._manager.provider(lane.entrant.entrant.provider)).size
@@ -159,6 +161,7 @@ class Runner:
                     await places.put(None)
         finally:
             self._under_way.remove(lane)
+            lane.trouble = ""
 
     async def _dispatch(self, lane: LaneProgress, places: asyncio.Queue[Place | None]) -> None:
         """Hand the plan out in its order."""
@@ -187,7 +190,7 @@ class Runner:
     def _is_far_ahead(self, lane: LaneProgress) -> bool:
         """Whether others, which are not in trouble, have to catch up."""
         behind = [other for other in self._abreast if other.reached < lane.reached - LEAD]
-        return any(not self._is_in_trouble(other) for other in behind)
+        return any(not self._trouble(other) for other in behind)
 
     async def _next_move(self) -> None:
         moved = self._moved
@@ -221,8 +224,7 @@ class Runner:
         except (BudgetExceededError, Deferred):
             self._halt.set()
         except ProviderError as error:
-            # A longer context or another text may pass where this one did not.
-            lane.dropped = error if type(error) in _NO_USE else None
+            lane.dropped = error if _is_of_no_use(error) else None
         return lane.dropped is None
 
     async def _do(self, lane: LaneProgress, place: Place) -> None:
@@ -296,6 +298,11 @@ class Runner:
 
     def _note_unscored(self, written: Future[None]) -> None:
         self._unscored = self._unscored or written.exception()
+
+
+def _is_of_no_use(error: ProviderError) -> bool:
+    """Whether every call would fail so: another text may pass where one was too long or was filtered."""
+    return type(error) in _NO_USE or (isinstance(error, ProviderConnectionError) and not error.sent)
 
 
 def _cost_of_failures(attempts: Sequence[Attempt]) -> Decimal | None:

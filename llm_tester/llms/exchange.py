@@ -171,8 +171,12 @@ def _until_final(call: _Call) -> Generator[Effect, Any, Response | ProviderError
 
 
 def _waits_out(call: _Call, error: ProviderError) -> bool:
-    """Whether this failure is not the call's last one as long as the breaker is open, as it is the provider's own."""
-    return call.policy.patient and is_providers_own(error) and not error.text
+    """Whether this failure is not the call's last one as long as the breaker is open, as it is the provider's own.
+
+    A call that failed twice as often as any may is given up: it may be its own prompt that the provider fails at.
+    """
+    few = len(call.attempts) < 2 * (call.policy.retry.max_retries + 1)
+    return call.policy.patient and few and is_providers_own(error) and not error.text
 
 
 def refuse_changes(provider: Provider, request: Request) -> None:

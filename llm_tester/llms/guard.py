@@ -53,9 +53,12 @@ class Guard:
         """Whether the breaker lets no call pass, or only a probe, or sees so many failures that no one call had all."""
         return self.breaker is not None and (self.breaker.state != "closed" or self.breaker.unbroken > self.tries)
 
-    def is_in_trouble(self) -> bool:
-        """Whether calls wait because the provider keeps failing, or wants to be left alone."""
-        return self.is_open() or self.limiter.paused() > 0
+    def trouble(self) -> str:
+        """Why calls wait: what the provider keeps failing with, or that it wants to be left alone; else empty."""
+        if self.breaker is not None and self.is_open():
+            return self.breaker.last_failure
+        pause = self.limiter.paused()
+        return f"the provider wants to be left alone for {pause:,.0f} s more" if pause > 0 else ""
 
 
 def _at_once() -> float:

@@ -151,10 +151,10 @@ class ProviderManager:
             self._guards.setdefault(key, guard)
         return self._guards[key]
 
-    def is_in_trouble(self, provider: str, model: str) -> bool:
-        """Whether calls to this model wait because it keeps failing, or wants to be left alone."""
+    def trouble(self, provider: str, model: str) -> str:
+        """Why calls to this model wait: it keeps failing, or wants to be left alone; empty where they do not."""
         found = self.provider(provider)
-        return not found.is_simulated and self.guard(found, model).is_in_trouble()
+        return "" if found.is_simulated else self.guard(found, model).trouble()
 
     def _retry_policy(self) -> RetryPolicy:
         if self._retry is None:

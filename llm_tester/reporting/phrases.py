@@ -154,7 +154,8 @@ def outage_notes(report: Report) -> list[str]:
     outage = outage_of(report.run)
     if outage is None:
         return []
-    return [f"Stopped: {outage.entrant} brought no answer for {outage.seconds:,.0f} s."]
+    why = f" {one_line(outage.cause, MAX_CAUSE)}" if outage.cause else ""
+    return [f"Stopped: {outage.entrant} brought no answer for {outage.seconds:,.0f} s.{why}"]
 
 
 def _resumption_notes(report: Report) -> list[str]:
