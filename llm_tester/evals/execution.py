@@ -17,6 +17,7 @@ from llm_tester.errors import LedgerError
 from llm_tester.evals.halt import Halt
 from llm_tester.evals.lanes import LaneProgress
 from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.ledger_cache import LedgerCache
 from llm_tester.evals.results import results
 from llm_tester.evals.run_budgets import run_budget
 from llm_tester.evals.run_notes import note_end
@@ -122,8 +123,13 @@ def make_execution(
     entrants = ledger.entrants(run)
     total = run.epochs * sum(record.planned for record in records)
     budget, halt = run_budget(ledger, run, limits), Halt()
+    kept = run.settings.get("cache")
     manager = ProviderManager(
-        registry=registry, max_connections=run.settings["max_connections"], patience=halt, budget=budget
+        registry=registry,
+        max_connections=run.settings["max_connections"],
+        patience=halt,
+        budget=budget,
+        cache=None if kept is None else LedgerCache(ledger, kept["ttl"]),
     )
     lanes = [LaneProgress(entrant, total) for entrant in entrants]
     if ledger.has_begun(run):

@@ -41,6 +41,7 @@ class RunOptions:
     epochs: int | None = None
     canary: bool | None = None
     max_outage: float | None = None
+    cache: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ class PreparedRun:
     def epochs(self) -> int:
         """How often each sample is asked."""
         return self.options.epochs or self.workspace.settings.run.epochs
+
+    @property
+    def _has_cache(self) -> bool:
+        given = self.options.cache
+        return self.workspace.settings.cache.enabled if given is None else given
 
     @property
     def has_canary(self) -> bool:
@@ -128,6 +134,7 @@ class PreparedRun:
             "canary": self.has_canary,
             "max_outage": options.max_outage or workspace.settings.run.max_outage,
             **budget_settings(self.budget, limited=self._limited),
+            **({"cache": {"ttl": workspace.settings.cache.ttl}} if self._has_cache else {}),
             "version": __version__,
         }
         ledger = Ledger(workspace.ledger_path)
