@@ -239,8 +239,9 @@ class Response:
 
     @property
     def model_mismatch(self) -> bool:
-        """Whether another model answered than was asked for; see `is_other_model`."""
-        return is_other_model(self.model, self.served_model)
+        """Whether another model answered than was asked for in the last attempt; see `is_other_model`."""
+        asked = self.attempts[-1].model if self.attempts else self.model
+        return is_other_model(asked, self.served_model)
 
     def with_cost(self, cost: Cost) -> Response:
         """The same answer at other prices."""

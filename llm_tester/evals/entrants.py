@@ -13,18 +13,21 @@ from llm_tester.records import digest
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One competitor; its hash is that of its content, so that the name may change."""
+    """One competitor; its hash is that of its content, so that the name may change. `chain` names the models that
+    stand behind each other, where it is a chain."""
 
     name: str
     provider: str
     model: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    chain: tuple[str, ...] = ()
     hash: str = field(init=False, repr=False, compare=False)
     """64 hex characters that name what is asked and how."""
 
     def __post_init__(self) -> None:
-        content = [self.provider, self.model, dict(self.parameters), self.prompt]
+        links = [list(self.chain)] if self.chain else []
+        content = [self.provider, self.model, dict(self.parameters), self.prompt, *links]
         object.__setattr__(self, "hash", digest(content))
 
     @property

@@ -36,8 +36,8 @@ class Permit:
 class CircuitBreaker:
     """Opens after `failure_threshold` failures in a row; after `recovery_timeout` seconds one call may try again.
 
-    Calls under way when a row of failures began count as one failure together, their answers do not end it, and a row
-    must be longer than they were many. Safe to share between threads and event loops: nothing here waits.
+    Calls under way when a row of failures began count as one failure together and do not end it, and a row must be as
+    long as they were many. Safe to share between threads and event loops: nothing here waits.
     """
 
     def __init__(
@@ -55,9 +55,11 @@ class CircuitBreaker:
         self.name = name
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked = self._in_flight = self._failures = 0
+        self._asked = self._in_flight = self._failures = self._unbroken = 0
         self._generation = self._row_began = self._needed = 0
         self.opened = 0
+        self.last_failure = ""
+        """What the provider failed with last."""
         self._opened_at: float | None = None
         self._probe: int | None = None
 
@@ -76,6 +78,12 @@ class CircuitBreaker:
         """Failures in the present row."""
         with self._lock:
             return self._failures
+
+    @property
+    def unbroken(self) -> int:
+        """Failures since the last success, each call under way counted by itself."""
+        with self._lock:
+            return self._unbroken
 
     @property
     def in_flight(self) -> int:
@@ -106,9 +114,10 @@ class CircuitBreaker:
             return Permit(self._asked, self._generation, state == "half-open")
 
     def success(self, permit: Permit) -> None:
-        """The call was answered: ends a row of failures that began before it did; a probe closes the breaker."""
+        """The call was answered: ends the row of failures if it was sent since; a probe closes the breaker."""
         with self._lock:
-            if self._return(permit) and (permit.probe or permit.number > self._row_began):
+            # What was sent before a provider went down is often still answered while it refuses all else.
+            if self._return(permit) and (permit.probe or not self._unbroken or permit.number > self._row_began):
                 self._close()
 
     def failure(self, permit: Permit, error: BaseException) -> None:
@@ -117,6 +126,7 @@ class CircuitBreaker:
             if not self._return(permit):
                 return
             if is_providers_own(error):
+                self.last_failure = f"{type(error).__name__}: {error}"
                 self._record(permit)
             elif permit.probe and isinstance(error, ProviderError) and error.status is not None:
                 self._close()
@@ -155,7 +165,11 @@ class CircuitBreaker:
     def _refusal(self) -> CircuitOpenError:
         left = self._left()
         until = f"is left alone for {left:.0f} s more" if left else "is being tried by another call"
-        return CircuitOpenError(f"{self.name} failed too often and {until}", retry_after=left)
+        return CircuitOpenError(
+            f"{self.name} failed too often and {until}",
+            retry_after=left,
+            hint="Ask again later or another provider; circuit_breaker in config.json says when and for how long.",
+        )
 
     def _return(self, permit: Permit) -> bool:
         self._in_flight -= 1
@@ -164,6 +178,7 @@ class CircuitBreaker:
         return permit.generation == self._generation
 
     def _record(self, permit: Permit) -> None:
+        self._unbroken += 1
         if permit.probe:
             self._open()
             return
@@ -186,7 +201,7 @@ class CircuitBreaker:
             self._generation += 1
         self._opened_at = None
         self._probe = None
-        self._failures = 0
+        self._failures = self._unbroken = 0
 
 
 class _Gate:

@@ -1,0 +1,169 @@
+"""What a provider allows, as it is configured, told or found out: real calls of a run, by a clock that skips waits."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from llm_tester.llms.rates import SLOWEST, Bucket, LearnedRate, Quota
+from tests.llms.virtual_time import Acme, Patient, in_virtual_time
+
+Phase = tuple[float, float]
+
+
+async def ride(provider: Acme, phases: Sequence[Phase]) -> list[tuple[float, float]]:
+    """For each (requests per second, seconds): the part that was used, and attempts per answer."""
+    manager = provider.manager(patience=Patient())
+    over = asyncio.Event()
+
+    async def work() -> None:
+        while not over.is_set():
+            await manager.arespond(provider.request("hi", "m"))
+
+    workers = [asyncio.create_task(work()) for _ in range(provider.config.max_connections)]
+    for per_second, seconds in phases:
+        provider.allow(per_second)
+        await asyncio.sleep(seconds)
+    over.set()
+    for worker in workers:
+        worker.cancel()
+    ended = await asyncio.gather(*workers, return_exceptions=True)
+    assert all(one is None or isinstance(one, asyncio.CancelledError) for one in ended)
+    return _figures(provider, phases)
+
+
+def _figures(provider: Acme, phases: Sequence[Phase]) -> list[tuple[float, float]]:
+    figures, begin = [], 0.0
+    for per_second, seconds in phases:
+        sent = [passed for at, passed in provider.sent if begin <= at < begin + seconds]
+        figures.append((sum(sent) / (per_second * seconds), len(sent) / max(1, sum(sent))))
+        begin += seconds
+    return figures
+
+
+def storm(phases: Sequence[Phase], *, latency: float = 0.05, says_when: bool = True) -> list[tuple[float, float]]:
+    async def main(clock: Callable[[], float]) -> list[tuple[float, float]]:
+        return await ride(Acme(clock, latency=latency, says_when=says_when), phases)
+
+    return in_virtual_time(main)
+
+
+@pytest.mark.parametrize("says_when", [True, False])
+@pytest.mark.parametrize("latency", [0.05, 1.0])
+def test_a_storm_of_refusals_is_ridden_at_nearly_the_rate_that_is_allowed(latency: float, says_when: bool) -> None:
+    before, after = storm([(50, 12), (10, 20)], latency=latency, says_when=says_when)
+    assert before[0] >= 0.85
+    assert after[0] >= 0.85
+    # Refused attempts are the price of finding out.
+    assert before[1] < 1.15
+    assert after[1] < 1.2
+
+
+@pytest.mark.parametrize("says_when", [True, False])
+def test_a_slow_provider_is_not_asked_in_vain(says_when: bool) -> None:
+    ((used, attempts),) = storm([(1, 120)], says_when=says_when)
+    assert used >= 0.75
+    assert attempts < 1.5
+
+
+def test_a_limit_that_is_raised_is_found() -> None:
+    _, _, later = storm([(10, 10), (50, 15), (50, 10)])
+    assert later[0] >= 0.85
+
+
+def test_nothing_is_held_back_as_long_as_nothing_is_refused() -> None:
+    rate = LearnedRate()
+    for _ in range(100):
+        rate.take(0.0, waited=True)
+        rate.good(0.0, since=True)
+    assert (rate.rate, rate.wait(0.0)) == (math.inf, 0.0)
+
+
+def test_it_grows_only_while_calls_wait_for_it_and_pass() -> None:
+    rate = LearnedRate()
+    rate.refused(10.0)
+    first = rate.rate
+    for second in range(11, 20):
+        rate.take(float(second), waited=True)
+    assert rate.rate == first
+    rate.good(20.0, since=True)
+    rate.take(20.2, waited=False)
+    assert rate.rate == first
+    rate.take(21.0, waited=True)
+    assert rate.rate > first
+
+
+def test_a_provider_that_lets_nothing_pass_is_asked_once_a_minute() -> None:
+    rate, now = LearnedRate(), 0.0
+    for _ in range(50):
+        now += rate.wait(now)
+        rate.take(now, waited=True)
+        rate.refused(now)
+    assert rate.rate == SLOWEST
+    assert rate.wait(now) == pytest.approx(60)
+    times = []
+    for _ in range(12):
+        now += rate.wait(now)
+        times.append(now)
+        rate.take(now, waited=True)
+        rate.good(now, since=True)
+    # Once it answers again it is soon asked more often.
+    assert rate.rate > 1
+
+
+def test_what_was_sent_before_a_refusal_does_not_raise_the_rate() -> None:
+    rate = LearnedRate()
+    rate.refused(0.0)
+    for _ in range(50):
+        rate.good(0.1, since=False)
+    rate.take(1.0, waited=True)
+    assert rate.rate == 1
+
+
+def test_a_long_pause_is_not_measured() -> None:
+    rate = LearnedRate()
+    for _ in range(20):
+        rate.good(0.0, since=True)
+    rate.refused(0.0)
+    assert rate.rate == 20
+    rate.paused(300.0, 300.0)
+    for moment in range(10):
+        rate.good(300 + moment / 20, since=True)
+    rate.refused(300.5)
+    # Ten calls in 300 s would have been the slowest rate of all.
+    assert rate.rate == pytest.approx(18)
+
+
+def test_a_minute_never_has_more_than_a_minute_allows() -> None:
+    bucket, now, times = Bucket(60), 0.0, []
+    while now < 180:
+        wait = bucket.wait(1, now)
+        if wait:
+            now += wait
+        bucket.take(1, now)
+        times.append(now)
+    for moment in times:
+        assert sum(moment <= other < moment + 60 for other in times) <= 60
+
+
+def test_more_than_ever_fits_goes_out_of_a_full_bucket_and_is_owed() -> None:
+    bucket = Bucket(600)
+    assert bucket.wait(1000, 0.0) == 0
+    bucket.take(1000, 0.0)
+    assert bucket.wait(10, 0.0) == pytest.approx(1000 / bucket.rate)
+    bucket.take(-1000, 0.0)
+    assert bucket.wait(10, 0.0) == 0
+
+
+def test_what_a_provider_says_is_left_is_believed_until_it_is_back() -> None:
+    quota = Quota()
+    assert quota.wait(1e9, 0.0) == 0
+    quota.heard(2, 30.0, 100.0)
+    quota.take(1)
+    assert quota.wait(1, 101.0) == 0
+    quota.take(1)
+    assert quota.wait(1, 101.0) == 29
+    assert quota.wait(1, 130.0) == 0
