@@ -195,6 +195,21 @@ def test_calls_that_wait_are_left_for_later_when_a_run_is_to_stop(bench: Bench) 
     assert bench.server.count <= 20 + 21 + 2
 
 
+def test_a_stream_passes_the_same_breaker(bench: Bench) -> None:
+    manager = bench.manager()
+    _open(bench, manager)
+    bench.server.play([DOWN, Play("a b c")])
+    for tries in (1, 0):
+        with pytest.raises(CircuitOpenError) as caught, manager.stream(bench.request()) as stream:
+            list(stream)
+        assert len(caught.value.attempts) == tries
+    assert bench.server.count == 1
+    bench.clock.now += 60
+    with manager.stream(bench.request()) as stream:
+        assert "".join(stream) == "a b c"
+    assert not manager.guard(bench.provider, "m").is_open()
+
+
 @pytest.mark.parametrize("in_a_run", [False, True])
 def test_no_credit_is_final(bench: Bench, in_a_run: bool) -> None:
     bench.server.play(Play(status=429, error={"message": "no credit", "code": "insufficient_quota"}))
