@@ -234,3 +234,11 @@ def test_a_chain_of_simulated_models_costs_nothing(scene: Scene) -> None:
     assert row["simulated"]
     assert Decimal(row["spent_usd"]) == 0
     assert row["served_by"] == {"mock:careful": 20}
+
+
+def test_a_question_to_a_chain_names_who_answered(scene: Scene) -> None:
+    scene.openai.play(Play(status=401))
+    scene.groq.play(Play("Hello.", usage={"input": 10, "output": 5}))
+    told = scene.bench.cli("ask", "-m", "chain:safe", "hi", "--json").json
+    assert (told["model"], told["served_provider"], told["text"]) == ("chain:safe", "groq", "Hello.")
+    assert "groq:" in scene.bench.cli("ask", "-m", "chain:safe", "hi").err
