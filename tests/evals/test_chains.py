@@ -191,6 +191,8 @@ def test_a_budget_covers_the_dearest_of_a_chain(scene: Scene) -> None:
     spent = Decimal(ended.json["budget"]["spent_usd"])
     assert spent <= Decimal("0.004")
     assert spent == len(scene.groq.received) * COST["groq"]
+    # A call whose next attempt the budget refused is left for later, and its fate is known.
+    assert scene.rows("SELECT count(*) FROM calls WHERE state = 'claimed'") == [(0,)]
     resumed = scene.bench.cli("resume", "last", "--budget", "1", "--json")
     assert (resumed.code, resumed.json["models"][0]["outcomes"]) == (0, {"correct": 20})
     assert len(scene.groq.received) == 20
