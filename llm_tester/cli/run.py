@@ -11,13 +11,26 @@ from typing import Annotated
 import typer
 
 from llm_tester.cli.budget import BudgetOption, read_budget, stop_text
+from llm_tester.cli.choices import (
+    CanaryOption,
+    ConnectionsOption,
+    EntrantOption,
+    EpochsOption,
+    LimitOption,
+    ModelOption,
+    ParamOption,
+    ParamsOption,
+    ProjectOption,
+    PromptOption,
+    TasksArgument,
+    chosen,
+)
 from llm_tester.cli.console import JsonOption, WorkspaceOption, err, out, print_json, single, workspace
 from llm_tester.cli.main import print_error
 from llm_tester.cli.progress import closing, header, watching, write_report
 from llm_tester.config import Workspace
 from llm_tester.errors import LLMTesterError
 from llm_tester.evals.execution import Execution
-from llm_tester.evals.matrix import matrix, read_entrant, read_parameters
 from llm_tester.evals.preparing import PreparedRun, RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.reporting.phrases import dropped_notes, outage_notes, score_text
@@ -32,32 +45,17 @@ ASK_ABOVE = Decimal(1)
 
 @app.command()
 def run(
-    tasks: Annotated[list[str] | None, typer.Argument(metavar="TASK", help="Names or folders of tasks.")] = None,
-    model: Annotated[
-        list[str] | None, typer.Option("-m", "--model", metavar="P:M", help="provider:model; once per model.")
-    ] = None,
-    prompt: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A prompt of the task; once per variant to compare.")
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter for every model of -m.")
-    ] = None,
-    params: Annotated[
-        list[str] | None, typer.Option(metavar="JSON", help="A set of parameters, or @FILE; once per set to compare.")
-    ] = None,
-    entrant: Annotated[
-        list[str] | None, typer.Option(metavar="JSON", help="One entrant as in config.json, or @FILE.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many samples of each task.")] = None,
-    max_connections: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="At most this many calls in flight to one provider.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Ask each sample this often.")] = None,
+    tasks: TasksArgument = None,
+    model: ModelOption = None,
+    prompt: PromptOption = None,
+    param: ParamOption = None,
+    params: ParamsOption = None,
+    entrant: EntrantOption = None,
+    limit: LimitOption = None,
+    max_connections: ConnectionsOption = None,
+    epochs: EpochsOption = None,
     budget: BudgetOption = None,
-    canary: Annotated[
-        bool | None,
-        typer.Option("--canary/--no-canary", help="Try each model with one call first; a bad key drops it."),
-    ] = None,
+    canary: CanaryOption = None,
     max_outage: Annotated[
         float | None,
         typer.Option(min=0.1, metavar="SECONDS", help="Stop when a failing model brings no answer for so long."),
@@ -66,7 +64,7 @@ def run(
         float | None, typer.Option(min=0, max=1, help="Exit with 1 when an entrant's score on a task is lower.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="A name for the run, to refer to it by.")] = None,
-    project: Annotated[str | None, typer.Option(help="Whose bill the run's calls stand on.")] = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever the run may cost.")] = False,
     named: WorkspaceOption = None,
@@ -75,13 +73,9 @@ def run(
     here = workspace(named)
     here.require_root()
     registry = ProviderRegistry(here)
-    models = [
-        *matrix(model or (), prompt or (), read_parameters(param or (), params or ())),
-        *[read_entrant(text) for text in entrant or ()],
-    ]
     options = RunOptions(
         tasks or (),
-        models,
+        chosen(model, prompt, param, params, entrant),
         limit,
         max_connections,
         name,
