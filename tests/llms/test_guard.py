@@ -281,6 +281,22 @@ def test_a_call_that_is_broken_off_leaves_all_as_it_was(bench: Bench) -> None:
     assert (guard.limiter.pace.in_flight, guard.breaker.in_flight, guard.breaker.failures) == (0, 0, 0)
 
 
+def test_calls_in_line_for_a_slot_are_left_for_later_and_hold_none(bench: Bench) -> None:
+    bench.server.play(Play(latency=0.2))
+    manager = bench.manager(patience=bench.clock, max_connections=2)
+
+    async def stop() -> list[Response | BaseException]:
+        under_way = asyncio.create_task(crowd(manager, [bench.request() for _ in range(6)]))
+        await asyncio.to_thread(bench.server.wait_for, 2)
+        bench.clock.over = bench.clock.now
+        return await under_way
+
+    outcomes = asyncio.run(stop())
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Response"] * 2 + ["Deferred"] * 4
+    assert manager.guard(bench.provider, "m").limiter.pace.in_flight == 0
+    assert bench.server.count == 2
+
+
 def test_errors_tell_every_attempt(bench: Bench, ask: Ask) -> None:
     bench.server.play([Play(status=500), Play(status=502), DOWN])
     with pytest.raises(OverloadedError) as caught:
