@@ -42,6 +42,7 @@ class Execution:
     entrants: Sequence[EntrantRecord]
     budget: Budget | None = None
     unknown: Sequence[UnknownCall] = ()
+    notes: Sequence[str] = ()
     interrupted_by: int | None = field(default=None)
 
     def go(self) -> str:
