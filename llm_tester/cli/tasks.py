@@ -71,9 +71,7 @@ def findings(found: TaskCheck) -> list[str]:
         lines.append(f"Of {counted(found.unproved, 'sample')} the scorer knows no right answer, so nothing is proved.")
     elif found.passed:
         lines.append("Every gold satisfies its schema and scores 1.000 against itself.")
-    lines += [
-        f'Warning: no gold has "{path}", which a rule or a weight of the scorer names.' for path in found.unused_rules
-    ]
+    lines += [f"Warning: {note}" for note in found.rule_notes]
     if found.chance is not None:
         lines.append(f"Golds shuffled among samples score {found.chance:.3f}.")
         if found.chance > CHANCE_LIMIT:

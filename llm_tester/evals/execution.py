@@ -45,6 +45,7 @@ class Execution:
     hosts: Mapping[int, str] = field(default_factory=dict)
     """By entrant the host that its calls go to now."""
     unknown: Sequence[UnknownCall] = ()
+    notes: Sequence[str] = ()
     interrupted_by: int | None = field(default=None)
 
     def go(self) -> str:

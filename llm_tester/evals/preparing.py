@@ -167,7 +167,9 @@ class PreparedRun:
                 epochs=self.epochs,
             )
             tasks = [plan.task for plan in self.plans]
-            return make_execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
+            execution = make_execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
+            execution.notes = [f"{plan.task.name}: {note}" for plan in self.plans for note in plan.notes]
+            return execution
         except BaseException:
             ledger.close()
             raise
