@@ -112,6 +112,11 @@ class FallbackSettings(Document):
     """Whether others stand in; otherwise the first of the order is the only one."""
     order: Annotated[tuple[str, ...], Field(min_length=1)] = ("openai", "lmstudio")
     """Providers, the first choice first."""
+    chains: dict[
+        Annotated[str, Field(pattern=r"^[^\s:/]+$")],
+        Annotated[tuple[Annotated[str, Field(pattern="^[^:/]+[:/].+")], ...], Field(min_length=1)],
+    ] = Field(default_factory=dict)
+    """Models that stand behind each other, by the name under which a run asks them: -m chain:NAME."""
 
 
 class Settings(Document):

@@ -153,8 +153,8 @@ def billed_tokens(usage: UsageData) -> dict[str, int]:
     if len(counts) == 2:
         return counts if min(counts.values()) >= 0 else {}
     billed = {name: counts[name] for name in (*INPUT_PARTS, *OUTPUT_PARTS) if counts.get(name)}
-    billed["input"] = counts["input"] - sum(counts.get(name, 0) for name in INPUT_PARTS)
-    billed["output"] = counts["output"] - sum(counts.get(name, 0) for name in OUTPUT_PARTS)
+    billed["input"] = counts["input"] - sum([counts[name] for name in INPUT_PARTS if name in counts])
+    billed["output"] = counts["output"] - sum([counts[name] for name in OUTPUT_PARTS if name in counts])
     return {} if min(billed.values()) < 0 else billed
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": Entry("demo", "Run the bundled tasks on simulated models: no key, no network, no cost."),
     "init": Entry("init", "Make a workspace: config.json, tasks/, providers/."),
     "tasks": Entry("tasks", "List, check and make tasks."),
+    "plan": Entry("plan", "What a run would ask, cost and take, likely and at most; nothing is sent."),
     "run": Entry("run", "Run tasks on models and show which is best, at what cost."),
     "resume": Entry("resume", "Go on with a run that stopped; nothing stored is asked for again."),
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),

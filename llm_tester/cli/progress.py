@@ -15,6 +15,7 @@ from rich.text import Text
 
 from llm_tester.evals.execution import Execution
 from llm_tester.evals.run_budgets import OWN_BUDGET
+from llm_tester.llms.parameter_names import doubtful
 from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
@@ -34,18 +35,29 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
     size = f"{counted(len(execution.entrants), 'entrant')}, {counted(total, 'call')}"
     console.print(safe(f"Run {run.name or run.id}: {names}; {size}"))
     for entrant in execution.entrants:
-        if entrant.host:
-            console.print(safe(f"  {entrant.entrant.name} talks to {entrant.host}"))
-        if not entrant.rates.known:
+        host, before = execution.hosts[entrant.key], entrant.host
+        if host:
+            moved = f" (calls so far went to {before or 'this process'})" if host != before else ""
+            console.print(safe(f"  {entrant.entrant.name} talks to {host}{moved}"), style="yellow" if moved else "")
+        if not entrant.is_priced:
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for note in price_notes(run, execution.entrants):
         console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)
+    for line in doubtful(_parameters(execution)):
+        console.print(safe(f"  {line}"), style="yellow", soft_wrap=True)
     for name, problem in broken.items():
         console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow", soft_wrap=True)
     if execution.unknown:
         console.print(safe(f"{counted(len(execution.unknown), 'call')} of unknown fate, sent again:"), style="yellow")
         for call in execution.unknown:
             console.print(safe(f"  {unknown_text(call)}"), style="yellow", soft_wrap=True)
+
+
+def _parameters(execution: Execution) -> Iterator[str]:
+    for task in execution.tasks.values():
+        yield from task.config.parameters
+    for entrant in execution.entrants:
+        yield from entrant.entrant.parameters
 
 
 @contextmanager
@@ -73,7 +85,9 @@ def watching(console: Console, execution: Execution) -> Iterator[None]:
 def _lines(console: Console, execution: Execution, ended: threading.Event) -> None:
     while not ended.wait(EVERY):
         for lane in execution.runner.lanes:
-            console.print(safe(f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors"))
+            waits = f"; waits: {one_line(lane.trouble, 200)}" if lane.trouble else ""
+            told = f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors{waits}"
+            console.print(safe(told), soft_wrap=True)
 
 
 def write_report(report: Report, folder: Path) -> Path:

@@ -41,6 +41,8 @@ class Execution:
     tasks: Mapping[int, Task]
     entrants: Sequence[EntrantRecord]
     budget: Budget | None = None
+    hosts: Mapping[int, str] = field(default_factory=dict)
+    """By entrant the host that its calls go to now."""
     unknown: Sequence[UnknownCall] = ()
     interrupted_by: int | None = field(default=None)
 
@@ -124,10 +126,12 @@ def make_execution(
         registry=registry, max_connections=run.settings["max_connections"], patience=halt, budget=budget
     )
     lanes = [LaneProgress(entrant, total) for entrant in entrants]
-    _count_done(lanes, ledger, run, leave)
+    if ledger.has_begun(run):
+        _count_done(lanes, ledger, run, leave)
     course = Course(leave, run.settings.get("canary", False), run.settings.get("max_outage", math.inf))
     runner = Runner(ledger, run, manager, by_key, lanes, halt, course)
-    return Execution(ledger, run, runner, by_key, entrants, budget)
+    hosts = {entry.key: manager.provider(entry.entrant.provider).host for entry in entrants}
+    return Execution(ledger, run, runner, by_key, entrants, budget, hosts)
 
 
 def _count_done(lanes: Sequence[LaneProgress], ledger: Ledger, run: RunRecord, leave: frozenset[str]) -> None:

@@ -37,6 +37,8 @@ class Spent:
     unknown_attempts: int
     at_most: Decimal | None
     retried: Decimal = Decimal(0)
+    served_by: str = ""
+    """Who answered of a chain, as provider:model."""
 
     @property
     def known(self) -> Decimal | None:
@@ -59,6 +61,8 @@ SELECT t.name AS task, e.name AS entrant, c.state, c.claimed_at, iif(e.simulated
        (SELECT max(number) FROM attempts WHERE attempts.call = c.call) AS attempts,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND cost_complete = 0) AS unpriced,
        (SELECT sum(picodollars) FROM attempt_costs WHERE attempt_costs.call = c.call) AS retried,
+       (SELECT provider || ':' || model FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
+           AS served_by,
        (SELECT json_group_array(json_array(token_class, tokens, picodollars)) FROM costs WHERE costs.call = c.call)
            AS lines
 FROM calls c
@@ -103,6 +107,7 @@ def _spent(row: sqlite3.Row) -> Spent:
         unknown_attempts=row["unpriced"] + incomplete + lost,
         at_most=None if row["at_most"] is None else from_picodollars(row["at_most"]),
         retried=from_picodollars(row["retried"] or 0),
+        served_by=row["served_by"] or "",
     )
 
 

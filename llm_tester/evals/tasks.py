@@ -139,15 +139,15 @@ class Task:
 
     def check_gold(self, sample: Sample) -> None:
         """Raise TaskError when the sample's target cannot be a right answer to this task."""
-        where = f'{self.samples_file}: sample "{sample.id}"'
         try:
             self.scorer.check_target(sample.target)
         except TaskError as error:
-            raise TaskError(f"{where}: {error.message}", hint=error.hint) from None
+            raise TaskError(f'{self.samples_file}: sample "{sample.id}": {error.message}', hint=error.hint) from None
         problems = self.output.problems(sample.target) if self.output else []
         if problems:
             raise TaskError(
-                f"{where}: the target breaks the output schema: {'; '.join(problems[:3])}",
+                f'{self.samples_file}: sample "{sample.id}": the target breaks the output schema: '
+                f"{'; '.join(problems[:3])}",
                 hint="Mend the target or the schema.",
             )
 
@@ -232,6 +232,8 @@ def _template(text: str, variant: str, file: Path) -> Template:
         )
     if "input" not in used:
         raise TaskError(f"{place}: {{{{ input }}}} does not stand in it", hint="Say where the sample's input goes.")
+    # Each rendering copies them, which of Jinja2's chain of maps takes longer than the rendering.
+    template.globals = dict(template.globals)
     return template
 
 

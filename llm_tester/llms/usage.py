@@ -107,7 +107,7 @@ def _impossible(usage: UsageData, total: Any) -> list[str]:
     counts = usage.counts()
     problems = [f"{name} is {count}" for name, count in counts.items() if count > MAX_TOKENS]
     for whole, parts in (("input", INPUT_PARTS), ("output", OUTPUT_PARTS)):
-        part_sum = sum(counts.get(name, 0) for name in parts)
+        part_sum = sum([counts[name] for name in parts if name in counts])
         if whole in counts and part_sum > counts[whole]:
             problems.append(f"the parts of {whole} sum to {part_sum}, more than {counts[whole]}")
     if total is not None and usage.total_tokens is not None and total != usage.total_tokens:

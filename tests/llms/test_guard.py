@@ -195,6 +195,21 @@ def test_calls_that_wait_are_left_for_later_when_a_run_is_to_stop(bench: Bench) 
     assert bench.server.count <= 20 + 21 + 2
 
 
+def test_a_stream_passes_the_same_breaker(bench: Bench) -> None:
+    manager = bench.manager()
+    _open(bench, manager)
+    bench.server.play([DOWN, Play("a b c")])
+    for tries in (1, 0):
+        with pytest.raises(CircuitOpenError) as caught, manager.stream(bench.request()) as stream:
+            list(stream)
+        assert len(caught.value.attempts) == tries
+    assert bench.server.count == 1
+    bench.clock.now += 60
+    with manager.stream(bench.request()) as stream:
+        assert "".join(stream) == "a b c"
+    assert not manager.guard(bench.provider, "m").is_open()
+
+
 @pytest.mark.parametrize("in_a_run", [False, True])
 def test_no_credit_is_final(bench: Bench, in_a_run: bool) -> None:
     bench.server.play(Play(status=429, error={"message": "no credit", "code": "insufficient_quota"}))
@@ -264,6 +279,22 @@ def test_a_call_that_is_broken_off_leaves_all_as_it_was(bench: Bench) -> None:
     guard = manager.guard(bench.provider, "m")
     assert guard.breaker is not None
     assert (guard.limiter.pace.in_flight, guard.breaker.in_flight, guard.breaker.failures) == (0, 0, 0)
+
+
+def test_calls_in_line_for_a_slot_are_left_for_later_and_hold_none(bench: Bench) -> None:
+    bench.server.play(Play(latency=0.2))
+    manager = bench.manager(patience=bench.clock, max_connections=2)
+
+    async def stop() -> list[Response | BaseException]:
+        under_way = asyncio.create_task(crowd(manager, [bench.request() for _ in range(6)]))
+        await asyncio.to_thread(bench.server.wait_for, 2)
+        bench.clock.over = bench.clock.now
+        return await under_way
+
+    outcomes = asyncio.run(stop())
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Response"] * 2 + ["Deferred"] * 4
+    assert manager.guard(bench.provider, "m").limiter.pace.in_flight == 0
+    assert bench.server.count == 2
 
 
 def test_errors_tell_every_attempt(bench: Bench, ask: Ask) -> None:
