@@ -285,11 +285,13 @@ def test_calls_in_line_for_a_slot_are_left_for_later_and_hold_none(bench: Bench)
     bench.server.play(Play(latency=0.2))
     manager = bench.manager(patience=bench.clock, max_connections=2)
 
-    async def stop() -> list[Response | BaseException]:
-        under_way = asyncio.create_task(crowd(manager, [bench.request() for _ in range(6)]))
+    async def end() -> None:
         await asyncio.to_thread(bench.server.wait_for, 2)
         bench.clock.over = bench.clock.now
-        return await under_way
+
+    async def stop() -> list[Response | BaseException]:
+        outcomes, _ = await asyncio.gather(crowd(manager, [bench.request() for _ in range(6)]), end())
+        return outcomes
 
     outcomes = asyncio.run(stop())
     assert [type(outcome).__name__ for outcome in outcomes] == ["Response"] * 2 + ["Deferred"] * 4
