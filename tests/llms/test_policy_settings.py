@@ -32,7 +32,7 @@ def settings(workspace: Workspace) -> dict[str, Any]:
 DEFAULTS: dict[str, dict[str, Any]] = {
     "retry": {"max_retries": 3, "initial_delay": 1.0, "exponential_base": 2.0, "max_delay": 60.0, "jitter": True},
     "circuit_breaker": {"enabled": True, "failure_threshold": 5, "recovery_timeout": 60.0},
-    "fallback": {"enabled": True, "order": ("openai", "lmstudio")},
+    "fallback": {"enabled": True, "order": ("openai", "lmstudio"), "chains": {}},
 }
 VARIABLES = [
     ("PROVIDER_MAX_RETRIES", "7", "retry", "max_retries", 7),
