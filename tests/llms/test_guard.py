@@ -285,15 +285,14 @@ def test_calls_in_line_for_a_slot_are_left_for_later_and_hold_none(bench: Bench)
     bench.server.play(Play(latency=0.2))
     manager = bench.manager(patience=bench.clock, max_connections=2)
 
-    async def end() -> None:
+    async def stop() -> None:
         await asyncio.to_thread(bench.server.wait_for, 2)
         bench.clock.over = bench.clock.now
 
-    async def stop() -> list[Response | BaseException]:
-        outcomes, _ = await asyncio.gather(crowd(manager, [bench.request() for _ in range(6)]), end())
-        return outcomes
+    async def both() -> list[Response | BaseException]:
+        return (await asyncio.gather(crowd(manager, [bench.request() for _ in range(6)]), stop()))[0]
 
-    outcomes = asyncio.run(stop())
+    outcomes = asyncio.run(both())
     assert [type(outcome).__name__ for outcome in outcomes] == ["Response"] * 2 + ["Deferred"] * 4
     assert manager.guard(bench.provider, "m").limiter.pace.in_flight == 0
     assert bench.server.count == 2
