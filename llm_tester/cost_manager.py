@@ -166,7 +166,7 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
     if rates.spans:
         rates = rates.at(moment or datetime.now(UTC))
     if usage.reported_cost is not None and rates.source != OWN:
-        line = CostLine("reported", 0, None, usage.reported_cost)
+        line = CostLine("reported", sum(billed_tokens(usage).values()), None, usage.reported_cost)
         return Cost((line,), usage.reported_cost, complete=True, source=REPORTED)
     billed = billed_tokens(usage)
     table = rates.for_input(usage.input or 0) if rates.tiers else rates.by_class

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from llm_tester.evals.execution import Execution
 from llm_tester.evals.run_budgets import OWN_BUDGET
+from llm_tester.llms.parameter_names import doubtful
 from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
 from llm_tester.reporting.phrases import unknown_text
@@ -42,12 +43,21 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for note in price_notes(run, execution.entrants):
         console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)
+    for line in [*doubtful(_parameters(execution)), *execution.notes]:
+        console.print(safe(f"  {line}"), style="yellow", soft_wrap=True)
     for name, problem in broken.items():
         console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow", soft_wrap=True)
     if execution.unknown:
         console.print(safe(f"{counted(len(execution.unknown), 'call')} of unknown fate, sent again:"), style="yellow")
         for call in execution.unknown:
             console.print(safe(f"  {unknown_text(call)}"), style="yellow", soft_wrap=True)
+
+
+def _parameters(execution: Execution) -> Iterator[str]:
+    for task in execution.tasks.values():
+        yield from task.config.parameters
+    for entrant in execution.entrants:
+        yield from entrant.entrant.parameters
 
 
 @contextmanager

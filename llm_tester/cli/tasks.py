@@ -14,6 +14,7 @@ from llm_tester.evals.checking import CHANCE_LIMIT, TaskCheck, check_task
 from llm_tester.evals.drafting import MadeTask, Wish, draft_task
 from llm_tester.evals.scaffold import make_task
 from llm_tester.evals.tasks import FoundTask, find_tasks, load_task
+from llm_tester.llms.parameter_names import doubtful
 from llm_tester.reporting.tables import listing, safe
 from llm_tester.reporting.text import counted, printable
 
@@ -53,7 +54,8 @@ def check(name: NameArgument, named: WorkspaceOption = None) -> None:
     screen.print(safe(f"{task.name}: {found.samples:,} samples. The first prompt:\n"), style="bold")
     screen.print(safe(found.prompt), style="dim")
     screen.print()
-    for line in findings(found):
+    doubts = [f"Warning: parameters: {line}" for line in doubtful(task.config.parameters)]
+    for line in [*findings(found), *doubts]:
         screen.print(safe(line))
     raise typer.Exit(0 if found.passed else 1)
 
@@ -69,9 +71,7 @@ def findings(found: TaskCheck) -> list[str]:
         lines.append(f"Of {counted(found.unproved, 'sample')} the scorer knows no right answer, so nothing is proved.")
     elif found.passed:
         lines.append("Every gold satisfies its schema and scores 1.000 against itself.")
-    lines += [
-        f'Warning: no gold has "{path}", which a rule or a weight of the scorer names.' for path in found.unused_rules
-    ]
+    lines += [f"Warning: {note}" for note in found.rule_notes]
     if found.chance is not None:
         lines.append(f"Golds shuffled among samples score {found.chance:.3f}.")
         if found.chance > CHANCE_LIMIT:

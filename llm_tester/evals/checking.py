@@ -6,11 +6,10 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from llm_tester.evals.samples import Answer, Sample, transcript
-from llm_tester.evals.scorers import FieldsScorer
 from llm_tester.evals.tasks import Task
+from llm_tester.evals.unused_paths import PathUse
 
 CHANCE_LIMIT = 0.05
 SHUFFLES = 5
@@ -23,7 +22,8 @@ class TaskCheck:
 
     `imperfect` names samples whose own gold does not score 1; `chance` is the mean score of golds shuffled among
     samples, `causes` the fields that raise it with the share of shuffled golds that they match; `unused_rules` are
-    rules whose path no gold has; of `unproved` samples nobody knows an answer that is right for sure. `has_example`:
+    rules whose path no gold has, and `rule_notes` say so with near names; of `unproved` samples nobody knows an answer
+    that is right for sure. `has_example`:
     the task can say how a right answer looks.
     """
 
@@ -35,6 +35,7 @@ class TaskCheck:
     unused_rules: tuple[str, ...] = ()
     unproved: int = 0
     has_example: bool = False
+    rule_notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -51,7 +52,7 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
     prompt, count, unproved = "", 0, 0
     imperfect: list[tuple[str, float]] = []
     scorer = task.config.scorer
-    unused = {*scorer.fields, *scorer.weights} if isinstance(scorer, FieldsScorer) else set()
+    use = PathUse(scorer)
     kept: list[Sample] = []
     for sample in task.samples():
         task.check_gold(sample)
@@ -64,23 +65,19 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
         if value < 1.0:
             imperfect.append((sample.id, value))
         _keep(kept, sample, count, chance)
-        unused -= paths(sample.target)
+        use.add(sample.target)
     level, causes = await _chance_level(task, kept, chance)
     return TaskCheck(
-        count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)), unproved, hasattr(scorer, "example")
+        count,
+        prompt,
+        tuple(imperfect),
+        level,
+        causes,
+        use.unused,
+        unproved,
+        hasattr(scorer, "example"),
+        use.notes(),
     )
-
-
-def paths(value: Any, path: str = "") -> set[str]:
-    """The paths of all that stands in a JSON value, as the rules of `fields` name them."""
-    found = {path}
-    if isinstance(value, dict):
-        for key, item in value.items():
-            found |= paths(item, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for item in value:
-            found |= paths(item, f"{path}[]")
-    return found
 
 
 def _keep(kept: list[Sample], sample: Sample, seen: int, chance: random.Random) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from llm_tester.evals.profiles import Profile, listed
 from llm_tester.evals.rows import Row, column_names, is_csv, missing_column
 from llm_tester.evals.scaffold import task_folder, writing
 from llm_tester.evals.scorers import SCORERS
+from llm_tester.evals.scorers.numbers import DecimalMark
 from llm_tester.evals.tasks import TASK_FILE, Task, TaskConfig, is_task
 
 SCHEMA_FILE = "schema.json"
@@ -73,7 +74,8 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
     _require_scorer(wish.scorer)
     columns, samples = _columns(wish)
     survey = _survey(wish.source, columns, samples)
-    samples = samples.model_copy(update={"skip": tuple(sorted(survey.left_out))})
+    mark = _decimal_mark(survey.profile)
+    samples = samples.model_copy(update={"skip": tuple(sorted(survey.left_out)), "decimal_mark": mark})
     schema = survey.profile.schema() if survey.profile.structured else None
     described = _config(name, wish, columns, survey)
     _prove(described, samples, schema, wish.source)
@@ -140,11 +142,23 @@ def _survey(source: Path, columns: FieldMap, samples: SamplesConfig) -> _Survey:
     return survey
 
 
+def _decimal_mark(profile: Profile) -> DecimalMark:
+    """A comma where cells show it; where others have a point, those with a comma stay texts."""
+    parts = profile.parts.values()
+    commas = [part for part in parts if part.comma_cells]
+    if commas and any(part.decimal_points for part in parts):
+        for part in commas:
+            part.keep_commas_as_text()
+        return "."
+    return "," if commas else "."
+
+
 def _config(name: str, wish: Wish, columns: FieldMap, survey: _Survey) -> dict[str, Any]:
     profile = survey.profile
     scorer = wish.scorer or _scorer(profile)
     rules = {"fields": dict(profile.rules())} if scorer == "fields" else {}
     choices = {"choices": profile.options} if scorer == "choice" and profile.options else {}
+    mark = {"decimal_mark": ","} if scorer == "numeric" and profile.decimal_commas else {}
     prompt = _with_input(wish.prompt) if wish.prompt else f"{_literal(_question(profile, scorer))}\n\n{{{{ input }}}}"
     found: dict[str, Any] = {
         "name": name,
@@ -153,7 +167,7 @@ def _config(name: str, wish: Wish, columns: FieldMap, survey: _Survey) -> dict[s
         "samples": str(wish.source),
         "fields": columns.model_dump(mode="json", exclude_defaults=True),
         "output": {"schema": SCHEMA_FILE} if profile.structured else None,
-        "scorer": {"type": scorer} | {key: value for key, value in (rules | choices).items() if value},
+        "scorer": {"type": scorer} | {key: value for key, value in (rules | choices | mark).items() if value},
         "parameters": {"temperature": 0, "max_tokens": _max_tokens(scorer, survey.longest)},
     }
     return {key: value for key, value in found.items() if value}
@@ -244,6 +258,7 @@ def _notes(survey: _Survey, described: Mapping[str, Any]) -> list[str]:
         f'samples that {_WHY[why]} are left out ("skip" in {TASK_FILE}): {count:,}, the first is {survey.first[why]}'
         for why, count in sorted(survey.left_out.items())
     ]
+    notes += _comma_notes(survey.profile, described["scorer"])
     for key, part in survey.profile.parts.items():
         if part.ambiguous_dates:
             notes.append(
@@ -253,3 +268,19 @@ def _notes(survey: _Survey, described: Mapping[str, Any]) -> list[str]:
     if described["scorer"]["type"] == "exact" and survey.profile.longest > 100:
         notes.append("the targets are long texts, which an answer will rarely match to the letter")
     return notes
+
+
+def _comma_notes(profile: Profile, scorer: Mapping[str, Any]) -> Iterator[str]:
+    if "decimal_mark" in scorer:
+        yield f'the targets have decimal commas: the scorer reads 1.262,40 as 1262.4 ("decimal_mark" in {TASK_FILE})'
+    for key, part in profile.parts.items():
+        if part.comma_cells:
+            yield (
+                f'"{key}" holds numbers with a decimal comma: 1.262,40 is read as 1262.4 '
+                f'("decimal_mark" of the samples in {TASK_FILE})'
+            )
+        elif part.decimal_commas:
+            yield (
+                f'"{key}" holds texts of numbers with a decimal comma, which stay texts and are compared as numbers '
+                f'("decimal_mark" of its rule in {TASK_FILE})'
+            )

@@ -41,6 +41,7 @@ class RunOptions:
     epochs: int | None = None
     canary: bool | None = None
     max_outage: float | None = None
+    cache: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class PreparedRun:
         return self.options.epochs or self.workspace.settings.run.epochs
 
     @property
+    def _has_cache(self) -> bool:
+        given = self.options.cache
+        return self.workspace.settings.cache.enabled if given is None else given
+
+    @property
     def has_canary(self) -> bool:
         """Whether one call tries each entrant first."""
         given = self.options.canary
@@ -83,19 +89,37 @@ class PreparedRun:
     def at_most(self) -> Decimal | None:
         """What the run can cost in USD without retries; None where a price or the length of answers is unbounded."""
         total = Decimal(0)
-        for plan in self.plans:
-            for planned in planned_samples(plan):
-                for entry in self.entrants:
-                    bound = self._bound(plan.task, planned, entry)
-                    if bound is None:
-                        return self.budget
-                    # The canary asks what the first sample asks.
-                    total += bound * (self.epochs + (self.has_canary and not planned.position))
+        for entry in self.entrants:
+            bound = self.at_most_of(entry)
+            if bound is None:
+                return self.budget
+            total += bound
         return total if self.budget is None else min(total, self.budget)
 
-    def _bound(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Decimal | None:
+    def at_most_of(self, entry: PlannedEntrant, only: TaskPlan | None = None) -> Decimal | None:
+        """As `at_most`, for one entrant, on one task where it is named, and without the budget."""
+        total = Decimal(0)
+        for plan in self.plans if only is None else (only,):
+            for planned in planned_samples(plan):
+                if planned.variant != entry.entrant.prompt:
+                    continue
+                bound = self._bound(plan.task, planned, entry)
+                if bound is None:
+                    return None
+                total += bound * self.times(planned, entry)
+        return total
+
+    def times(self, planned: PlannedSample, entry: PlannedEntrant) -> int:
+        """How often an entrant is asked a sample: in each epoch, and the first one by the canary too."""
+        return self.epochs + (self.has_canary and not entry.simulated and not planned.position)
+
+    def request(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Request:
+        """What the entrant is asked, with an end to its answer where a budget needs one."""
         request = asked(task, entry.entrant, planned.messages)
-        request = capped(request) if self._limited else request
+        return capped(request) if self._limited else request
+
+    def _bound(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Decimal | None:
+        request = self.request(task, planned, entry)
         return bound_of(links_of(self.registry.get(request.provider), request.model), request, entry.link_rates)
 
     def unbounded(self) -> str:
@@ -128,6 +152,7 @@ class PreparedRun:
             "canary": self.has_canary,
             "max_outage": options.max_outage or workspace.settings.run.max_outage,
             **budget_settings(self.budget, limited=self._limited),
+            **({"cache": {"ttl": workspace.settings.cache.ttl}} if self._has_cache else {}),
             "version": __version__,
         }
         ledger = Ledger(workspace.ledger_path)
@@ -142,7 +167,9 @@ class PreparedRun:
                 epochs=self.epochs,
             )
             tasks = [plan.task for plan in self.plans]
-            return make_execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
+            execution = make_execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
+            execution.notes = [f"{plan.task.name}: {note}" for plan in self.plans for note in plan.notes]
+            return execution
         except BaseException:
             ledger.close()
             raise

@@ -134,8 +134,10 @@ class Task:
     def samples(self) -> Iterator[Sample]:
         """Its samples, streamed and checked; raises TaskError that names file and line or sample."""
         schema = self.output.json_schema if self.output else None
-        cells = Cells(self._samples.types, schema, loose=self.config.scorer.type == "fields")
-        return read_samples(self.samples_file, self.config.fields, self._samples, cells)
+        how = self._samples
+        loose = self.config.scorer.type == "fields"
+        cells = Cells(how.types, schema, loose=loose, decimal_mark=how.decimal_mark)
+        return read_samples(self.samples_file, self.config.fields, how, cells)
 
     def check_gold(self, sample: Sample) -> None:
         """Raise TaskError when the sample's target cannot be a right answer to this task."""

@@ -20,6 +20,7 @@ from llm_tester.errors import (
     UnknownModelError,
     suggestion,
 )
+from llm_tester.llms.declarations import check_applies, names_in
 from llm_tester.llms.embeddings import Embedding
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.failures import failure_of
@@ -52,6 +53,11 @@ class BaseLLM(Embedding, Metering, ABC):
     options_type: ClassVar[type[Document] | None] = None
     model_options_type: ClassVar[type[Document] | None] = None
 
+    def __init_subclass__(cls, **details: Any) -> None:
+        super().__init_subclass__(**details)
+        names = names_in(cls.applies)
+        cls.applies = cls.applies if names is None else names
+
     def __init__(
         self,
         config: ProviderConfig | None = None,
@@ -60,6 +66,7 @@ class BaseLLM(Embedding, Metering, ABC):
         retry: RetryPolicy | None = None,
     ) -> None:
         """`tls_config` wins over the `tls` of `config`; `retry` is how this instance's own calls are tried again."""
+        check_applies(type(self))
         self.tls_config = tls_config
         self.retry = retry
         self.encodings: dict[str, Encoding | None] = {}
@@ -282,7 +289,7 @@ class BaseLLM(Embedding, Metering, ABC):
         """The parameters of `request` that this class does not hand on."""
         if "*" in self.applies:
             return ()
-        return tuple(sorted(set(request.parameters) - self.applies - request.defaults))
+        return tuple(sorted(set(request.parameters).difference(self.applies, request.defaults)))
 
     def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         """One try: the delivered answer, or the failure that it met."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from llm_tester.documents import Document
 from llm_tester.errors import suggestion
 from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.declarations import APPLIES_FIX, names_in
 from llm_tester.records import USAGE_KEYS
 
 State = Literal["ok", "failed", "note", "skipped"]
@@ -104,9 +105,8 @@ def _constructor(chosen: type[BaseLLM]) -> Finding:
 
 
 def _declarations(chosen: type[BaseLLM]) -> Iterator[Finding]:
-    if isinstance(chosen.applies, str) or not all(isinstance(name, str) for name in chosen.applies):
-        fix = 'Write applies = frozenset({"temperature"}), or frozenset({"*"}) for all.'
-        yield Finding("declarations", "failed", f"applies is {chosen.applies!r}, not a set of names", fix)
+    if names_in(chosen.applies) is None:
+        yield Finding("declarations", "failed", f"applies is {chosen.applies!r}, not a set of names", APPLIES_FIX)
     for name in ("blocking", "simulated"):
         value = getattr(chosen, name)
         if not isinstance(value, bool):

@@ -78,3 +78,23 @@ def test_a_new_task_is_made_and_passes_its_check(bench: Bench) -> None:
     assert bench.cli("tasks", "check", "mine").code == 0
     assert "exists already" in bench.cli("tasks", "new", "mine").error()
     assert "cannot be a task's name" in bench.cli("tasks", "new", "../mine").error()
+
+
+# --- parameters that look misspelt
+
+
+def test_a_parameter_near_a_known_one_is_warned_of(bench: Bench) -> None:
+    bench.task(parameters={"max_token": 5, "mirostat": 2})
+    ended = bench.cli("tasks", "check", "sums")
+    assert ended.code == 0
+    assert "Warning: parameters: max_token: did you mean max_tokens? It is sent as it is.\n" in ended.out
+    assert "mirostat" not in ended.out
+
+
+def test_so_it_is_in_the_header_of_a_run_once_for_tasks_and_entrants(bench: Bench) -> None:
+    bench.task(parameters={"max_token": 5})
+    bench.replay("rep", {"good": {"s1": "2", "s2": "3", "s3": "4"}})
+    ended = bench.cli("run", "sums", "-m", "rep:good", "--params", '{"temprature": 0}', "--params", '{"temprature": 1}')
+    assert ended.code == 0
+    assert ended.out.count("  temprature: did you mean temperature? It is sent as it is.\n") == 1
+    assert ended.out.count("  max_token: did you mean max_tokens? It is sent as it is.\n") == 1

@@ -77,3 +77,5 @@ def test_a_rule_for_a_field_that_no_gold_has_is_named(bench: Bench) -> None:
     rows = [{"id": "s1", "input": "q", "target": {"total": 1, "items": [{"price": 2}]}}]
     found = check_task(Task.load(bench.task("bills", rows, scorer={"type": "fields", "fields": rules})))
     assert found.unused_rules == ("totl",)
+    told = 'no gold has "totl", which a rule or a weight of the scorer names. Did you mean total?'
+    assert found.rule_notes == (told,)
