@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
+from llm_tester.evals.golds import sound_samples
 from llm_tester.evals.samples import Answer, Sample, transcript
 from llm_tester.evals.tasks import Task
 from llm_tester.evals.unused_paths import PathUse
@@ -54,8 +55,7 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
     scorer = task.config.scorer
     use = PathUse(scorer)
     kept: list[Sample] = []
-    for sample in task.samples():
-        task.check_gold(sample)
+    for sample in sound_samples(task):
         rendered = [task.messages(sample, variant) for variant in task.prompts]
         prompt = prompt or transcript([turn for turn in rendered[0] if turn.role != "system"])
         count += 1

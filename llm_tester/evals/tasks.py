@@ -141,7 +141,7 @@ class Task:
 
     def check_gold(self, sample: Sample) -> None:
         """Raise TaskError when the sample's target cannot be a right answer to this task."""
-        where = f'{self.samples_file}: sample "{sample.id}"'
+        where = f'{sample.where or self.samples_file}: sample "{sample.id}"'
         try:
             self.scorer.check_target(sample.target)
         except TaskError as error:
