@@ -25,6 +25,7 @@ from llm_tester.evals.scorers.numbers import DecimalMark
 from llm_tester.evals.tasks import TASK_FILE, Task, TaskConfig, is_task
 
 SCHEMA_FILE = "schema.json"
+_OF_OBJECTS = ("fields", "json_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
     """
     folder = task_folder(name, workspace)
     _require_scorer(wish.scorer)
+    _require_one_target(wish)
     columns, samples = _columns(wish)
     survey = _survey(wish.source, columns, samples)
     mark = _decimal_mark(survey.profile)
@@ -89,6 +91,14 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
 def _require_scorer(named: str | None) -> None:
     if named is not None and named not in SCORERS:
         raise ConfigurationError(f'there is no scorer "{named}"', hint=suggestion(named, SCORERS))
+
+
+def _require_one_target(wish: Wish) -> None:
+    if len(wish.target) > 1 and wish.scorer not in (None, *_OF_OBJECTS):
+        raise ConfigurationError(
+            f'the scorer "{wish.scorer}" takes one target, and {len(wish.target)} are named',
+            hint=f"Name one --target, or leave --scorer away: several are scored by {_OF_OBJECTS[0]}.",
+        )
 
 
 def _columns(wish: Wish) -> tuple[FieldMap, SamplesConfig]:
