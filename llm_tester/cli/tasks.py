@@ -55,6 +55,7 @@ def check(name: NameArgument, named: WorkspaceOption = None) -> None:
     screen.print(safe(found.prompt), style="dim")
     screen.print()
     doubts = [f"Warning: parameters: {line}" for line in doubtful(task.config.parameters)]
+    doubts += [f"Warning: {note}." for note in task.notes()]
     for line in [*findings(found), *doubts]:
         screen.print(safe(line))
     raise typer.Exit(0 if found.passed else 1)
