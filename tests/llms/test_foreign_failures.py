@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llm_tester.config import Workspace
-from llm_tester.errors import ProviderLoadError
+from llm_tester.errors import ProviderError, ProviderLoadError
 from llm_tester.llms.provider_factory import create_provider
 from tests.llms.packages import ACME, LISTED, external, forget, install, write
 
@@ -80,3 +80,38 @@ def test_what_stands_beside_an_installed_module_is_not_its_own(workspace: Path, 
     error = failure(workspace)
     assert error.message == f"{site}/lone_module.py:2: cannot be imported: ValueError: why"
     forget("lone_module", "foreign_part")
+
+
+CALLS = """
+from llm_tester import BaseLLM
+{first}
+
+class Acme(BaseLLM):
+    def _call_llm_api(self, prompt, system_prompt, model_name, model_config):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "body", "message"),
+    [
+        ("", "return {}['x'], {}", "Acme (provider.py:7): KeyError: 'x'"),
+        ("from .helper import read", "return read(), {}", "Acme (helper.py:2): ZeroDivisionError: division by zero"),
+        ("import json", "return json.loads('{'), {}", "Acme (provider.py:7): JSONDecodeError: Expecting"),
+    ],
+)
+def test_an_error_in_a_call_names_the_line(workspace: Path, first: str, body: str, message: str) -> None:
+    code = {"providers/acme/provider.py": CALLS.format(first=first, body=body)}
+    write(workspace, {**IN_FOLDER, **code, "providers/acme/helper.py": "def read():\n    return 1 / 0"})
+    with pytest.raises(ProviderError) as caught:
+        create_provider("acme", Workspace.open(workspace, {})).get_response("hi")
+    assert caught.value.message.startswith(message)
+    assert caught.value.hint == ""
+
+
+def test_an_absent_key_is_the_likely_cause_where_no_variable_is_named(workspace: Path) -> None:
+    body = "return 'Bearer ' + self.get_api_key(), {}"
+    write(workspace, {**IN_FOLDER, "providers/acme/provider.py": CALLS.format(first="", body=body)})
+    with pytest.raises(ProviderError, match=r"Acme \(provider.py:7\): TypeError") as caught:
+        create_provider("acme", Workspace.open(workspace, {})).get_response("hi")
+    assert 'name the variable that holds the key as "env_key" in config.json' in caught.value.hint
