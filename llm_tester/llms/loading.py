@@ -193,6 +193,25 @@ def no_abrupt_end() -> Iterator[None]:
         os._exit = real
 
 
+@contextmanager
+def importable(folder: Path, name: str) -> Iterator[None]:
+    """Within it the package `name` is the one in `folder`; afterwards what was loaded of it is forgotten."""
+
+    def loaded() -> list[str]:
+        return [known for known in sys.modules if known.partition(".")[0] == name]
+
+    before = {known: sys.modules.pop(known) for known in loaded()}
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for known in loaded():
+            del sys.modules[known]
+        sys.modules.update(before)
+
+
 def _restore(name: str, before: ModuleType | None) -> None:
     if before is None:
         sys.modules.pop(name, None)
