@@ -15,7 +15,7 @@ ModelOption = Annotated[
     list[str] | None, typer.Option("-m", "--model", metavar="P:M", help="provider:model; once per model.")
 ]
 PromptOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="A prompt of the task; once per variant to compare.")
+    list[str] | None, typer.Option(metavar="NAME", help="A prompt of the task, or default; once per variant.")
 ]
 ParamOption = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter for every model of -m.")]
 ParamsOption = Annotated[

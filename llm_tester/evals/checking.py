@@ -7,7 +7,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
+from llm_tester.evals.golds import sound_samples
 from llm_tester.evals.samples import Answer, Sample, transcript
+from llm_tester.evals.scorers import AnyScorer, ChoiceScorer
 from llm_tester.evals.tasks import Task
 from llm_tester.evals.unused_paths import PathUse
 
@@ -24,7 +26,8 @@ class TaskCheck:
     samples, `causes` the fields that raise it with the share of shuffled golds that they match; `unused_rules` are
     rules whose path no gold has, and `rule_notes` say so with near names; of `unproved` samples nobody knows an answer
     that is right for sure. `has_example`:
-    the task can say how a right answer looks.
+    the task can say how a right answer looks. Of a choice among `choices`, `majority` is the most frequent right one
+    and its share.
     """
 
     samples: int
@@ -36,6 +39,13 @@ class TaskCheck:
     unproved: int = 0
     has_example: bool = False
     rule_notes: tuple[str, ...] = ()
+    majority: tuple[str, float] | None = None
+    choices: int = 0
+
+    @property
+    def chance_limit(self) -> float:
+        """Above this, guessing is rewarded: of a choice, what even golds would give is no reward."""
+        return CHANCE_LIMIT + (1 / self.choices if self.choices else 0)
 
     @property
     def passed(self) -> bool:
@@ -54,14 +64,16 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
     scorer = task.config.scorer
     use = PathUse(scorer)
     kept: list[Sample] = []
-    for sample in task.samples():
-        task.check_gold(sample)
+    options: Counter[str] = Counter()
+    for sample in sound_samples(task):
         rendered = [task.messages(sample, variant) for variant in task.prompts]
         prompt = prompt or transcript([turn for turn in rendered[0] if turn.role != "system"])
         count += 1
         own = task.scorer.gold_answer(sample.target)
         value = 1.0 if own is None else (await task.score(sample, Answer(own, "stop"))).value
         unproved += own is None
+        if isinstance(scorer, ChoiceScorer):
+            options[scorer.gold_answer(sample.target)] += 1
         if value < 1.0:
             imperfect.append((sample.id, value))
         _keep(kept, sample, count, chance)
@@ -77,7 +89,15 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
         unproved,
         hasattr(scorer, "example"),
         use.notes(),
+        *_majority(options, scorer),
     )
+
+
+def _majority(options: Counter[str], scorer: AnyScorer) -> tuple[tuple[str, float] | None, int]:
+    if not isinstance(scorer, ChoiceScorer):
+        return None, 0
+    option, times = options.most_common(1)[0]
+    return (option, times / options.total()), len(scorer.choices)
 
 
 def _keep(kept: list[Sample], sample: Sample, seen: int, chance: random.Random) -> None:

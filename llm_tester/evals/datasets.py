@@ -190,6 +190,7 @@ def _sample(row: Row, columns: FieldMap, cells: Cells, *, skip_empty: bool) -> S
         files=_file_names(record if file_is_plain else {}, where),
         metadata=_metadata(row, columns, cells, plain=file_is_plain),
         turns=turns,
+        where=where,
     )
 
 

@@ -18,13 +18,14 @@ from llm_tester.evals.checking import check_task
 from llm_tester.evals.datasets import ALIASES, KNOWN, FieldMap, SamplesConfig, read_samples
 from llm_tester.evals.output import SchemaOutput
 from llm_tester.evals.profiles import Profile, listed
-from llm_tester.evals.rows import Row, column_names, is_csv, missing_column
+from llm_tester.evals.rows import Row, column_names, encoding_note, is_csv, missing_column
 from llm_tester.evals.scaffold import task_folder, writing
 from llm_tester.evals.scorers import SCORERS
 from llm_tester.evals.scorers.numbers import DecimalMark
 from llm_tester.evals.tasks import TASK_FILE, Task, TaskConfig, is_task
 
 SCHEMA_FILE = "schema.json"
+_OF_OBJECTS = ("fields", "json_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
     """
     folder = task_folder(name, workspace)
     _require_scorer(wish.scorer)
+    _require_one_target(wish)
     columns, samples = _columns(wish)
     survey = _survey(wish.source, columns, samples)
     mark = _decimal_mark(survey.profile)
@@ -83,12 +85,20 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
     kept = samples.model_dump(mode="json", exclude_defaults=True) | {"file": copy}
     described["samples"] = kept if len(kept) > 1 else copy
     _write(folder, wish.source, copy, samples, {TASK_FILE: described, SCHEMA_FILE: schema})
-    return MadeTask(folder, survey.count, described["scorer"]["type"], tuple(_notes(survey, described)))
+    return MadeTask(folder, survey.count, described["scorer"]["type"], tuple(_notes(wish, survey, described)))
 
 
 def _require_scorer(named: str | None) -> None:
     if named is not None and named not in SCORERS:
         raise ConfigurationError(f'there is no scorer "{named}"', hint=suggestion(named, SCORERS))
+
+
+def _require_one_target(wish: Wish) -> None:
+    if len(wish.target) > 1 and wish.scorer not in (None, *_OF_OBJECTS):
+        raise ConfigurationError(
+            f'the scorer "{wish.scorer}" takes one target, and {len(wish.target)} are named',
+            hint=f"Name one --target, or leave --scorer away: several are scored by {_OF_OBJECTS[0]}.",
+        )
 
 
 def _columns(wish: Wish) -> tuple[FieldMap, SamplesConfig]:
@@ -106,7 +116,9 @@ def _columns(wish: Wish) -> tuple[FieldMap, SamplesConfig]:
         inside = next(iter(wish.target), None)
         return FieldMap(), SamplesConfig(file=str(source), encoding=wish.encoding, inputs=wish.input, targets=inside)
     if not source.exists():
-        raise ConfigurationError(f"{source}: there is no such file or folder", hint="Mend --from.")
+        raise ConfigurationError(
+            f"{source}: there is no such file or folder", hint="--from names it, from the folder that you are in."
+        )
     given = [name for name in (wish.id, wish.input, *wish.target) if name is not None]
     readable = is_csv(source) or source.suffix.lower() == ".jsonl"
     names = column_names(source, wanted=given, encoding=wish.encoding) if readable else []
@@ -253,11 +265,13 @@ def _copy(source: Path, to: Path, samples: SamplesConfig) -> None:
 _WHY = {"duplicates": "say the same as an earlier one", "empty": "have no input or no target"}
 
 
-def _notes(survey: _Survey, described: Mapping[str, Any]) -> list[str]:
+def _notes(wish: Wish, survey: _Survey, described: Mapping[str, Any]) -> list[str]:
     notes = [
         f'samples that {_WHY[why]} are left out ("skip" in {TASK_FILE}): {count:,}, the first is {survey.first[why]}'
         for why, count in sorted(survey.left_out.items())
     ]
+    doubt = encoding_note(wish.source, wish.encoding)
+    notes += [doubt] if doubt else []
     notes += _comma_notes(survey.profile, described["scorer"])
     for key, part in survey.profile.parts.items():
         if part.ambiguous_dates:

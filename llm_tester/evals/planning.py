@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llm_tester.evals.entrants import Entrant
+from llm_tester.evals.golds import sound_samples
 from llm_tester.evals.samples import Sample
 from llm_tester.evals.tasks import Task
 from llm_tester.evals.unused_paths import PathUse
@@ -86,8 +87,7 @@ def survey(task: Task, variants: Iterable[str]) -> TaskSurvey:
     for variant in variants:
         task.template(variant)
     total, content, use = 0, hashlib.sha256(), PathUse(task.config.scorer)
-    for sample in task.samples():
-        task.check_gold(sample)
+    for sample in sound_samples(task):
         for variant in variants:
             task.messages(sample, variant)
         fields = [sample.id, sample.input, sample.target, sample.prompt, list(sample.files), dict(sample.metadata)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from llm_tester.errors import ConfigurationError
 
+KEY_FIX = 'self.get_api_key() is None: name the variable that holds the key as "env_key" in config.json.'
 APPLIES_FIX = 'Write applies = frozenset({"temperature"}), or frozenset({"*"}) for all.'
 
 
@@ -33,3 +34,10 @@ def place_of(chosen: type[Any]) -> str:
         return f"{inspect.getfile(chosen)}: "
     except (OSError, TypeError):
         return ""
+
+
+def asks_for_key(chosen: type[Any]) -> bool:
+    """Whether code of a class, and not of those of this package above it, calls `get_api_key`."""
+    own = [kind for kind in chosen.__mro__ if not kind.__module__.startswith("llm_tester.")]
+    methods = [inspect.unwrap(value) for kind in own for value in vars(kind).values() if inspect.isfunction(value)]
+    return any("get_api_key" in method.__code__.co_names for method in methods if inspect.isfunction(method))
