@@ -8,10 +8,11 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from bench.rig import ROOT, Figures, cpu_of, figures, interleaved, median, script, server
+from bench.rig import ROOT, Figures, cpu_of, figures, interleaved, median, script, server, server_of
 from bench.table import Row, ratio, render
 
 LITELLM = ROOT / "bench" / ".venvs" / "litellm" / "bin" / "python"
+CHUNKS = 200
 PYDANTIC = [sys.executable, "-c", "from pydantic import BaseModel"]
 
 
@@ -83,20 +84,26 @@ def start_rows(rounds: int) -> list[Row]:
 
 def small_rows(rounds: int, calls: int) -> list[Row]:
     """Discovery, the cost of a call, the bill."""
-    found = interleaved(
-        {"discovery": script("small", "discovery", 1000), "cost": script("small", "cost", 50_000)}, rounds
-    )
-    bill = figures(script("small", "bill", calls))
-    peer: list[Figures] = []
+    commands = {"discovery": script("small", "discovery", 1000), "cost": script("small", "cost", 50_000)}
     if LITELLM.exists():
-        command = [str(LITELLM), "bench/litellm_cost.py", "2000"]
-        peer = [one for one in (figures(command) for _ in range(rounds)) if one is not None]
+        commands["litellm"] = [str(LITELLM), "bench/litellm_cost.py", "2000"]
+    found = interleaved(commands, rounds)
+    bill = figures(script("small", "bill", calls))
+    ours, theirs = (
+        ratio(median(taken, "count"), median(taken, "cpu")) for taken in (found["cost"], found.get("litellm", []))
+    )
     return [
         Row("1,000 provider folders discovered", median(found["discovery"], "seconds"), 1, False, "s"),
-        Row("cost of a call: calls/s", ratio(_rate(found["cost"]), _rate(peer)), 50, True, note="LiteLLM"),
+        Row("cost of a call: calls per CPU second", ratio(ours, theirs), 50, True, note="LiteLLM"),
         Row(f"the bill over {calls:,} calls", bill["query_ms"] if bill else None, 50, False, "ms"),
-        Row("200 streams of 200 chunks: chunks/s", None, 0.6, True, note="bare SSE loop; there are no streams yet"),
     ]
+
+
+def stream_rows(url: str, rounds: int) -> list[Row]:
+    """200 concurrent streams of a server that has nothing to do for them."""
+    taken = interleaved({name: script("streams", name, url, CHUNKS) for name in ("ours", "aiohttp")}, rounds)
+    rate = ratio(_rate(taken["ours"]), _rate(taken["aiohttp"]))
+    return [Row(f"200 streams of {CHUNKS} chunks: chunks/s", rate, 0.6, True, note="bare SSE loop")]
 
 
 def _over(over: Sequence[Figures], under: Sequence[Figures], name: str) -> float | None:
@@ -129,6 +136,8 @@ def main() -> None:
         told(batch_rows(url, chosen.rounds, small, large))
     with server(0) as url:
         told(call_rows(url, chosen.rounds, calls))
+    with server_of("canned", "--chunks", CHUNKS) as url:
+        told(stream_rows(url, chosen.rounds))
     told(start_rows(chosen.rounds))
     told(small_rows(chosen.rounds, bill))
     sys.stdout.write(render(rows))

@@ -19,7 +19,7 @@ PINNED = {
     "litellm": ["litellm==1.106.2"],
 }
 TARGETS = {"inspect_ai": 20.0, "deepeval": 5.0}
-COUNT = 300
+COUNT = 2_000
 
 
 def python_of(peer: str) -> Path | None:
@@ -41,7 +41,7 @@ def python_of(peer: str) -> Path | None:
 
 def peer_row(peer: str, url: str, rounds: int) -> Row:
     """Samples per second of ours over the peer's, as whole processes, start-up included."""
-    what, target = f"{COUNT} samples: samples/s", TARGETS.get(peer, 1.0)
+    what, target = f"{COUNT:,} samples: samples/s", TARGETS.get(peer, 1.0)
     program = ROOT / "bench" / "peer_scripts" / f"{peer}.py"
     python = python_of(peer) if peer in PINNED and program.exists() else None
     if python is None:
@@ -49,7 +49,7 @@ def peer_row(peer: str, url: str, rounds: int) -> Row:
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(_seconds(lambda: figures(script("ours", url, COUNT))))
-        theirs.append(_seconds(lambda: figures([str(python), str(program), url, str(COUNT)], timeout=300)))
+        theirs.append(_seconds(lambda: figures([str(python), str(program), url, str(COUNT)], timeout=600)))
     mine, other = _middle(ours), _middle(theirs)
     return Row(what, ratio(other, mine), target, True, note=" ".join(PINNED[peer]))
 

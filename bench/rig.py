@@ -32,7 +32,14 @@ Figures = Mapping[str, float]
 @contextmanager
 def server(latency: float) -> Iterator[str]:
     """The loopback server's address, while it runs."""
-    command = [sys.executable, "-m", "bench.server", "--latency", str(latency)]
+    with server_of("server", "--latency", latency) as url:
+        yield url
+
+
+@contextmanager
+def server_of(name: str, *arguments: object) -> Iterator[str]:
+    """The address that a script of this folder prints; it ends with its input."""
+    command = script(name, *arguments)
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - for the type
         yield process.stdout.readline().strip()

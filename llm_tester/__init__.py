@@ -60,15 +60,18 @@ if TYPE_CHECKING:
     )
     from llm_tester.llms.embeddings import Embeddings
     from llm_tester.llms.factory import ProviderFactory
+    from llm_tester.llms.fallback import FallbackProvider
     from llm_tester.llms.llm_registry import (
         ProviderRegistry,
         discover_providers,
         get_llm_provider,
         reset_provider_cache,
     )
+    from llm_tester.llms.manager_config import ManagerConfig
     from llm_tester.llms.offline import OfflineProvider
     from llm_tester.llms.provider_factory import create_provider, discover_provider_classes, load_provider_config
     from llm_tester.llms.provider_manager import ProviderManager
+    from llm_tester.llms.response_cache import ResponseCache
     from llm_tester.llms.retry import RetryPolicy
     from llm_tester.llms.streams import AsyncStream, Stream
     from llm_tester.llms.validation import validate_provider_implementation
@@ -128,10 +131,13 @@ _MODULES = {
     ),
     "llms.embeddings": ("Embeddings",),
     "llms.factory": ("ProviderFactory",),
+    "llms.fallback": ("FallbackProvider",),
     "llms.llm_registry": ("ProviderRegistry", "discover_providers", "get_llm_provider", "reset_provider_cache"),
+    "llms.manager_config": ("ManagerConfig",),
     "llms.offline": ("OfflineProvider",),
     "llms.provider_factory": ("create_provider", "discover_provider_classes", "load_provider_config"),
     "llms.provider_manager": ("ProviderManager",),
+    "llms.response_cache": ("ResponseCache",),
     "llms.retry": ("RetryPolicy",),
     "llms.streams": ("AsyncStream", "Stream"),
     "llms.validation": ("validate_provider_implementation",),
@@ -157,10 +163,12 @@ __all__ = [
     "CostTracker",
     "Document",
     "Embeddings",
+    "FallbackProvider",
     "HTTPProvider",
     "LLMTester",
     "LLMTesterError",
     "LedgerError",
+    "ManagerConfig",
     "Message",
     "MissingKeyError",
     "ModelConfig",
@@ -182,6 +190,7 @@ __all__ = [
     "Rates",
     "Request",
     "Response",
+    "ResponseCache",
     "RetryPolicy",
     "Run",
     "Sample",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from llm_tester.documents import Document
+from llm_tester.documents import UNQUOTED, Document
 from llm_tester.errors import UnknownModelError, suggestion
 from llm_tester.records import Carrier, Message
 
@@ -238,7 +240,7 @@ class ProviderConfig(Document):
     base_url: str | None = None
     """Where the provider is reached."""
     env_key: str | None = None
-    """The environment variable that holds the key."""
+    """The environment variable that holds the key; never the key itself."""
     auth: AuthConfig = AuthConfig()
     """How the key is shown to the provider."""
     headers: dict[str, str] = Field(default_factory=dict)
@@ -271,6 +273,14 @@ class ProviderConfig(Document):
     """The catalogue."""
 
     _distinct = field_validator("llm_models")(_distinct_models)
+
+    @field_validator("env_key")
+    @classmethod
+    def _is_variable(cls, name: str | None) -> str | None:
+        if name is None or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            return name
+        # What stands here in place of a name is mostly the key itself, which no message may quote.
+        raise PydanticCustomError(UNQUOTED, "expected the name of an environment variable, such as ACME_API_KEY")
 
     def model(self, name: str) -> ModelEntry | None:
         """The entry of that name."""

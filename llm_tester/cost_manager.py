@@ -153,8 +153,8 @@ def billed_tokens(usage: UsageData) -> dict[str, int]:
     if len(counts) == 2:
         return counts if min(counts.values()) >= 0 else {}
     billed = {name: counts[name] for name in (*INPUT_PARTS, *OUTPUT_PARTS) if counts.get(name)}
-    billed["input"] = counts["input"] - sum(counts.get(name, 0) for name in INPUT_PARTS)
-    billed["output"] = counts["output"] - sum(counts.get(name, 0) for name in OUTPUT_PARTS)
+    billed["input"] = counts["input"] - sum([counts[name] for name in INPUT_PARTS if name in counts])
+    billed["output"] = counts["output"] - sum([counts[name] for name in OUTPUT_PARTS if name in counts])
     return {} if min(billed.values()) < 0 else billed
 
 
@@ -166,7 +166,7 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
     if rates.spans:
         rates = rates.at(moment or datetime.now(UTC))
     if usage.reported_cost is not None and rates.source != OWN:
-        line = CostLine("reported", 0, None, usage.reported_cost)
+        line = CostLine("reported", sum(billed_tokens(usage).values()), None, usage.reported_cost)
         return Cost((line,), usage.reported_cost, complete=True, source=REPORTED)
     billed = billed_tokens(usage)
     table = rates.for_input(usage.input or 0) if rates.tiers else rates.by_class

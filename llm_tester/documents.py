@@ -134,6 +134,9 @@ def _problems(model: type[BaseModel], invalid: ValidationError, at: str) -> list
     ]
 
 
+UNQUOTED = "unquoted"
+"""The type of a mistake whose message does not quote what was found."""
+_KEYS = frozenset({"api_key", "apikey", "key", "token", "api_token", "secret", "password"})
 _PLAIN_WORDS = {
     "missing": "this key is required",
     "model_type": "expected a JSON object",
@@ -144,11 +147,19 @@ _PLAIN_WORDS = {
 
 
 def _message(place: tuple[int | str, ...], inside: Any, detail: Mapping[str, Any]) -> str:
-    if detail["type"] == "extra_forbidden":
-        return f'unknown key "{place[-1]}". {suggestion(str(place[-1]), _keys_of(inside))}'.rstrip()
+    kind, name = detail["type"], str(place[-1]) if place else ""
+    if kind == "extra_forbidden":
+        return f'unknown key "{name}". {_instead(name, _keys_of(inside))}'.rstrip()
     given = detail.get("input")
-    shown = "" if detail["type"] == "missing" or isinstance(given, dict | list) else f" (found {_short(given)})"
-    return _PLAIN_WORDS.get(detail["type"], str(detail["msg"]).removeprefix("Value error, ")) + shown
+    shown = "" if kind in ("missing", UNQUOTED) or isinstance(given, dict | list) else f" (found {_short(given)})"
+    unit = ": USD per 1M tokens" if kind == "decimal_max_places" and name.startswith("cost_") else ""
+    return _PLAIN_WORDS.get(kind, str(detail["msg"]).removeprefix("Value error, ")) + unit + shown
+
+
+def _instead(name: str, known: set[str]) -> str:
+    if name.lower() in _KEYS and "env_key" in known:
+        return 'No key stands in a file: "env_key" names the environment variable that holds it.'
+    return suggestion(name, known)
 
 
 def _short(value: Any) -> str:

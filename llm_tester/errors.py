@@ -159,7 +159,9 @@ class CircuitOpenError(ProviderError):
 
 
 class AllProvidersFailedError(ProviderError):
-    """Every provider of a chain failed; `attempts` holds each try."""
+    """Every provider of a chain failed; `attempts` holds each try, `failures` the last error of each."""
+
+    failures: tuple[ProviderError, ...] = ()
 
 
 class BudgetExceededError(LLMTesterError):

@@ -236,11 +236,15 @@ class Response:
     simulated: bool = False
     call_id: str = ""
     allowance: Allowance | None = None
+    cached: bool = False
+    """Whether it was bought by an earlier call, `cached_from` by its call_id; cost and latency are that call's."""
+    cached_from: str = ""
 
     @property
     def model_mismatch(self) -> bool:
-        """Whether another model answered than was asked for; see `is_other_model`."""
-        return is_other_model(self.model, self.served_model)
+        """Whether another model answered than was asked for in the last attempt; see `is_other_model`."""
+        asked = self.attempts[-1].model if self.attempts else self.model
+        return is_other_model(asked, self.served_model)
 
     def with_cost(self, cost: Cost) -> Response:
         """The same answer at other prices."""
@@ -258,9 +262,12 @@ def is_other_model(asked: str, served: str) -> bool:
     return got not in (wanted, base) and _SNAPSHOT.sub("", got) != base
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
 def digest(value: Any) -> str:
     """64 hex characters that name a JSON value by its content; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = _CANONICAL.encode(value)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], Any]
 Result = tuple[Any, BaseException | None]
 _GROUP = 512
+_GATHER = 0.001
+"""Seconds that a busy writer waits for more jobs before it begins: a commit takes longer."""
 
 
 class Store:
@@ -185,12 +187,14 @@ class Store:
         return LedgerError(f"{self.path}: {error}", hint=hint)
 
     def _write(self) -> None:
-        running = True
+        running, busy = True, False
         while running:
             group = [self._jobs.get()]
+            if busy:
+                time.sleep(_GATHER)
             while len(group) < _GROUP and not self._jobs.empty():
                 group.append(self._jobs.get())
-            running = None not in group
+            running, busy = None not in group, len(group) > 1
             # A future that was cancelled while it waited must not be set, and its job is no longer wanted.
             self._commit([entry for entry in group if entry is not None and entry[1].set_running_or_notify_cancel()])
 

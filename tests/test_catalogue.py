@@ -185,3 +185,25 @@ def test_prices_that_the_workspace_names_are_its_own() -> None:
     assert (longer.own_prices, longer.max_input_tokens, str(longer.priced_on)) == (False, 9, "2026-11-20")
     assert not same.own_prices
     assert [rates_of(entry).source for entry in (dear, longer, same)] == ["config.json", "catalogue", "catalogue"]
+
+
+@pytest.mark.parametrize("said", ["sk-abc123-xyz", "1KEY", "MY KEY", "", "KEY\n", "${KEY}"])
+def test_a_key_in_place_of_its_variable_is_refused_and_not_told(said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        provider(env_key=said)
+    expected = "expected the name of an environment variable, such as ACME_API_KEY"
+    assert caught.value.message == f"p/config.json: env_key: {expected}"
+    assert "abc123" not in repr(caught.value) + caught.value.hint
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("said", ["api_key", "apikey", "API_KEY", "token"])
+def test_a_key_under_another_name_is_led_to_env_key(said: str) -> None:
+    with pytest.raises(ConfigurationError, match='"env_key" names the environment variable') as caught:
+        provider(**{said: "sk-abc123-xyz"})
+    assert "abc123" not in caught.value.message
+
+
+def test_a_price_of_a_single_token_is_told_the_unit() -> None:
+    with pytest.raises(ConfigurationError, match=r"decimal places: USD per 1M tokens \(found 5e-07\)"):
+        provider(llm_models=[{"name": "m", "cost_input": 0.0000005}])

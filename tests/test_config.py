@@ -17,7 +17,7 @@ def write(root: Path, settings: Any) -> None:
 
 def test_everything_has_a_default(workspace: Path) -> None:
     opened = Workspace.open(workspace, {})
-    assert opened.settings == Settings()
+    assert opened.settings == Settings(run=RunDefaults(canary=False))
     assert (opened.settings.retry.max_retries, opened.settings.retry.max_delay) == (3, 60)
     assert opened.root == workspace.resolve()
     assert opened.ledger_path == workspace / ".llm_tester" / "ledger.sqlite3"

@@ -109,6 +109,18 @@ def test_a_job_that_raises_is_rolled_back_alone(store: Store, failure: BaseExcep
     assert values(store) == [1, 3]
 
 
+def test_what_ends_a_transaction_is_part_of_it(tmp_path: Path) -> None:
+    def end(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO rows SELECT 10 * count(*) FROM rows HAVING count(*) > 1")
+
+    with Store(tmp_path / "ledger.sqlite3", SCHEMA, before_commit=end) as store:
+        store.write(lambda connection: connection.execute("INSERT INTO rows VALUES (1), (2)"))
+        assert values(store) == [1, 2, 20]
+        with pytest.raises(LedgerError, match="UNIQUE"):
+            store.write(lambda connection: connection.execute("INSERT INTO rows VALUES (40)"))
+        assert values(store) == [1, 2, 20]
+
+
 def test_an_sql_error_is_one_of_ours(store: Store) -> None:
     store.write(insert(1))
     with pytest.raises(LedgerError, match="UNIQUE constraint failed") as caught:

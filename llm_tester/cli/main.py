@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": Entry("demo", "Run the bundled tasks on simulated models: no key, no network, no cost."),
     "init": Entry("init", "Make a workspace: config.json, tasks/, providers/."),
     "tasks": Entry("tasks", "List, check and make tasks."),
+    "plan": Entry("plan", "What a run would ask, cost and take, likely and at most; nothing is sent."),
     "run": Entry("run", "Run tasks on models and show which is best, at what cost."),
     "resume": Entry("resume", "Go on with a run that stopped; nothing stored is asked for again."),
     "show": Entry("show", "Show a run, one of its samples, or what went wrong in it."),
@@ -43,6 +44,7 @@ COMMANDS = {
     "providers": Entry("providers", "List, show, check and make providers."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
+    "cache": Entry("cache", "Show and prune the answers that run --cache gives again."),
     "config": Entry("config", "Show every setting and where its value comes from."),
     "schema": Entry("schema", "Print the JSON Schema of config.json and task.json, for editors."),
 }

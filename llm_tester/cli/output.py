@@ -23,10 +23,8 @@ def written(path: Path) -> Iterator[TextIO]:
         part = target if direct else target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
         file = part.open("w", encoding="utf-8", newline="")
     try:
-        with file:
+        with _told(path), file:
             yield file
-            with _told(path):
-                file.flush()
         if not direct:
             with _told(path):
                 part.replace(target)

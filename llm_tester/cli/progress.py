@@ -35,9 +35,11 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
     size = f"{counted(len(execution.entrants), 'entrant')}, {counted(total, 'call')}"
     console.print(safe(f"Run {run.name or run.id}: {names}; {size}"))
     for entrant in execution.entrants:
-        if entrant.host:
-            console.print(safe(f"  {entrant.entrant.name} talks to {entrant.host}"))
-        if not entrant.rates.known:
+        host, before = execution.hosts[entrant.key], entrant.host
+        if host:
+            moved = f" (calls so far went to {before or 'this process'})" if host != before else ""
+            console.print(safe(f"  {entrant.entrant.name} talks to {host}{moved}"), style="yellow" if moved else "")
+        if not entrant.is_priced:
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for note in price_notes(run, execution.entrants):
         console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)
@@ -83,7 +85,9 @@ def watching(console: Console, execution: Execution) -> Iterator[None]:
 def _lines(console: Console, execution: Execution, ended: threading.Event) -> None:
     while not ended.wait(EVERY):
         for lane in execution.runner.lanes:
-            console.print(safe(f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors"))
+            waits = f"; waits: {one_line(lane.trouble, 200)}" if lane.trouble else ""
+            told = f"{lane.entrant.entrant.name}: {lane.done:,}/{lane.total:,}, {lane.errors} errors{waits}"
+            console.print(safe(told), soft_wrap=True)
 
 
 def write_report(report: Report, folder: Path) -> Path:

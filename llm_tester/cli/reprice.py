@@ -11,7 +11,7 @@ import typer
 
 from llm_tester.catalogue import ModelEntry
 from llm_tester.cli.console import JsonOption, RunArgument, WorkspaceOption, out, print_json, single, workspace
-from llm_tester.cost_manager import UNPRICED, Rates, usd_text
+from llm_tester.cost_manager import REPORTED, UNPRICED, Rates, usd_text
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.repricing import save_prices
 from llm_tester.evals.run_records import EntrantRecord
@@ -88,9 +88,9 @@ def _cells(row: Repriced) -> tuple[str, ...]:
     return (
         row.entrant.entrant.name,
         _amount(row.old),
-        _priced(row.entrant.rates),
+        _priced(row.old_source, row.entrant.rates),
         _amount(row.new),
-        _priced(row.rates),
+        _priced(row.new_source, row.rates),
         told,
     )
 
@@ -103,5 +103,5 @@ def _amount(amount: Amount) -> str:
     return f"${usd_text(amount.known)}"
 
 
-def _priced(rates: Rates) -> str:
-    return f"{rates.source} {rates.priced_on or ''}".strip()
+def _priced(source: str, rates: Rates) -> str:
+    return "reported" if source == REPORTED else f"{source} {rates.priced_on or ''}".strip()

@@ -32,6 +32,9 @@ EpochsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Ask eac
 CanaryOption = Annotated[
     bool | None, typer.Option("--canary/--no-canary", help="Try each model with one call first; a bad key drops it.")
 ]
+CacheOption = Annotated[
+    bool | None, typer.Option("--cache/--no-cache", help="Take answers that earlier runs with --cache bought, for $0.")
+]
 OutageOption = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="SECONDS", help="Stop when a failing model brings no answer for so long."),

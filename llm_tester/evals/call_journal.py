@@ -41,12 +41,12 @@ class CallJournal:
 
     def answered(self, response: Response) -> Future[Any]:
         """Durable before anything is scored."""
-        return self._ledger.answered(self.call, response, self._entrant.price)
+        return self._ledger.answered(self.call, response, self._entrant)
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
-        return self._ledger.failed(self.call, error, self._entrant.price)
+        return self._ledger.failed(self.call, error, self._entrant)
 
     def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
         """Between two attempts, when the run stops."""
-        return self._ledger.deferred(self.call, attempts, self._entrant.price)
+        return self._ledger.deferred(self.call, attempts, self._entrant)

@@ -11,9 +11,11 @@ from llm_tester.evals.rollups import keep_on_bill, roll
 from llm_tester.evals.run_records import RunRecord, run_record
 
 _CALLS = "(SELECT call FROM calls WHERE run = :run)"
-_OF_CALLS = ("attempts", "attempt_costs", "scores", "costs", "answers")
+_ENTRANTS = "(SELECT entrant FROM entrants WHERE run = :run)"
+_OF_CALLS = ("cache", "attempts", "attempt_costs", "scores", "costs", "answers")
+_OF_ENTRANTS = ("links",)
 _OF_RUN = ("reservations", "calls", "plan", "entrants", "tasks", "runs")
-TABLES = (*_OF_CALLS, *_OF_RUN)
+TABLES = (*_OF_CALLS, *_OF_ENTRANTS, *_OF_RUN)
 """The tables that hold a run's own rows, those that refer to others first."""
 _ONLY_HERE = (
     "SELECT DISTINCT sample FROM plan WHERE run = :run"
@@ -81,6 +83,8 @@ def _delete(connection: sqlite3.Connection, key: dict[str, int]) -> Deleted:
     calls = int(connection.execute("SELECT count(*) FROM calls WHERE run = :run", key).fetchone()[0])
     for table in _OF_CALLS:
         connection.execute(f"DELETE FROM {table} WHERE call IN {_CALLS}", key)  # noqa: S608 - made of the constants above
+    for table in _OF_ENTRANTS:
+        connection.execute(f"DELETE FROM {table} WHERE entrant IN {_ENTRANTS}", key)  # noqa: S608 - as above
     for table in _OF_RUN:
         connection.execute(f"DELETE FROM {table} WHERE run = :run", key)  # noqa: S608 - made of the constants above
     connection.executemany("DELETE FROM samples WHERE sample = ?", ((row["sample"],) for row in samples))

@@ -13,23 +13,27 @@ from llm_tester.records import digest
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One competitor; its hash is that of its content, so that the name may change."""
+    """One competitor; its hash is that of its content, so that the name may change. `chain` names the models that
+    stand behind each other, where it is a chain."""
 
     name: str
     provider: str
     model: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    chain: tuple[str, ...] = ()
+    hash: str = field(init=False, repr=False, compare=False)
+    """64 hex characters that name what is asked and how."""
+
+    def __post_init__(self) -> None:
+        links = [list(self.chain)] if self.chain else []
+        content = [self.provider, self.model, dict(self.parameters), self.prompt, *links]
+        object.__setattr__(self, "hash", digest(content))
 
     @property
     def full_model(self) -> str:
         """provider:model."""
         return f"{self.provider}:{self.model}"
-
-    @property
-    def hash(self) -> str:
-        """64 hex characters that name what is asked and how."""
-        return digest([self.provider, self.model, dict(self.parameters), self.prompt])
 
 
 def split_model(text: str, providers: Iterable[str]) -> tuple[str, str]:

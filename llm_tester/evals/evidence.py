@@ -21,9 +21,14 @@ REPORTED_CLASS = "reported"
 _CALL = """
 SELECT c.claimed_at, a.finish_reason, a.served_provider, a.served_model,
        (SELECT json_group_array(json_array(token_class, tokens, picodollars)) FROM costs WHERE costs.call = c.call)
-           AS lines
+           AS lines,
+       (SELECT sum(picodollars) FROM costs JOIN calls x USING (call) WHERE {place}) AS answered,
+       (SELECT sum(picodollars) FROM attempt_costs JOIN calls x USING (call) WHERE {place}) AS failed
 FROM calls c LEFT JOIN answers a USING (call) WHERE c.call_id = ?
-"""
+""".format(  # noqa: S608 - made of the constant
+    place="x.run = c.run AND x.entrant = c.entrant AND x.position = c.position AND x.epoch = c.epoch"
+    " AND x.call < c.call"
+)
 _SAMPLE = """
 SELECT s.hash, s.messages FROM plan p JOIN samples s USING (sample)
 WHERE p.run = ? AND p.position = ? AND p.variant = ?
@@ -41,7 +46,8 @@ class Billed:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One sample for one entrant with what was asked, what came, and what it was billed by."""
+    """One sample for one entrant with what was asked, what came, and what it was billed by; `earlier` is what calls
+    for it before the last one are known to have cost in USD."""
 
     run: RunRecord
     task: TaskRecord
@@ -53,6 +59,7 @@ class Evidence:
     finish_reason: str | None
     served: str | None
     billed: tuple[Billed, ...]
+    earlier: Decimal
 
     def to_json(self) -> dict[str, Any]:
         """The row as `runs export` writes it: every key in every row, money as numbers of USD."""
@@ -101,6 +108,7 @@ class Evidence:
             "cost_usd": _number(result.cost_usd),
             "cost_known": result.cost_known,
             "retried_usd": _number(result.retried_usd),
+            "earlier_usd": _number(self.earlier),
             "unknown_calls": result.unknown_calls,
             "price_source": REPORTED if reported else rates.source,
             "priced_on": None if reported else rates.priced_on,
@@ -132,7 +140,7 @@ def evidence(ledger: Ledger, run: RunRecord) -> Generator[Evidence, None, None]:
 
 def _of_call(call: sqlite3.Row | None, entrant: EntrantRecord, *, answered: bool) -> Mapping[str, Any]:
     if call is None:
-        return {"sent_at": None, "finish_reason": None, "served": None, "billed": ()}
+        return {"sent_at": None, "finish_reason": None, "served": None, "billed": (), "earlier": Decimal(0)}
     billed = tuple(
         Billed(name, tokens, None if amount is None else from_picodollars(amount))
         for name, tokens, amount in json.loads(call["lines"])
@@ -142,6 +150,7 @@ def _of_call(call: sqlite3.Row | None, entrant: EntrantRecord, *, answered: bool
         "finish_reason": call["finish_reason"],
         "served": (call["served_model"] or entrant.entrant.model) if answered else None,
         "billed": billed,
+        "earlier": from_picodollars((call["answered"] or 0) + (call["failed"] or 0)),
     }
 
 

@@ -29,6 +29,8 @@ class LaneProgress:
     good_at: float | None = None
     """When the last answer came, on the run's clock."""
     dropped: ProviderError | None = None
+    trouble: str = ""
+    """Why its calls wait, if they do."""
 
     def count(self, outcome: Outcome, value: float, cost: Decimal | None) -> None:
         """One more sample is done; `cost` is None where it is unknown."""

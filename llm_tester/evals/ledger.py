@@ -30,12 +30,14 @@ from llm_tester.evals.planning import TaskPlan
 from llm_tester.evals.rollups import Sums, roll
 from llm_tester.evals.run_records import (
     EntrantRecord,
+    LinkRecord,
     Place,
     PlannedEntrant,
     RunRecord,
     TaskRecord,
     UnknownCall,
     entrant_record,
+    link_record,
     place,
     run_record,
     unknown_call,
@@ -74,6 +76,11 @@ WHERE p.run = :run AND p.position > :after AND p.position <= :until
 ORDER BY p.position, epochs.epoch
 """  # noqa: S608 - made of the constant above
 _CANARIES = "SELECT count(*) AS made FROM calls WHERE run = ? AND entrant = ? AND purpose = 'canary'"
+
+_LINKS = (
+    "SELECT l.*, p.source, p.priced_on, p.rates FROM links l JOIN prices p USING (price)"
+    " JOIN entrants e USING (entrant) WHERE e.run = ? ORDER BY l.entrant, l.position"
+)
 
 
 class Ledger:
@@ -183,7 +190,15 @@ class Ledger:
             " WHERE e.run = ? ORDER BY e.position",
             (run.key,),
         )
-        return [entrant_record(row) for row in rows]
+        links = self.links(run)
+        return [entrant_record(row, links.get(row["entrant"], ())) for row in rows]
+
+    def links(self, run: RunRecord) -> dict[int, tuple[LinkRecord, ...]]:
+        """The links of a run's chains by the entrant's key."""
+        found: dict[int, tuple[LinkRecord, ...]] = {}
+        for row in self.store.read(_LINKS, (run.key,)):
+            found[row["entrant"]] = (*found.get(row["entrant"], ()), link_record(row))
+        return found
 
     def take_over(self, run: RunRecord) -> list[UnknownCall]:
         """Make this process the run's owner and return the calls of unknown fate, which are marked as such.
@@ -244,6 +259,10 @@ class Ledger:
         rows = self.store.read(_PLACES, {"run": run.key, "epochs": run.epochs, "entrant": entrant, **window})
         return [place(row) for row in rows]
 
+    def has_begun(self, run: RunRecord) -> bool:
+        """Whether any call of a run was claimed."""
+        return next(self.store.read("SELECT 1 FROM calls WHERE run = ? LIMIT 1", (run.key,)), None) is not None
+
     def canaries(self, run: RunRecord, entrant: int) -> int:
         """How many canary calls an entrant has made."""
         return int(next(self.store.read(_CANARIES, (run.key, entrant)))["made"])
@@ -267,30 +286,30 @@ class Ledger:
         )
         return self.store.submit(lambda connection: new_key(connection.execute(_CLAIM, values)))
 
-    def answered(self, call: int, response: Response, price: int) -> Future[Any]:
+    def answered(self, call: int, response: Response, entrant: EntrantRecord) -> Future[Any]:
         """Record an answer with its usage, cost and attempts."""
 
         def write(connection: sqlite3.Connection) -> None:
-            write_answer(connection, call, response, price)
+            write_answer(connection, call, response, entrant)
             self.sums.ended(connection, call)
 
         return self.store.submit(write)
 
-    def failed(self, call: int, error: ProviderError, price: int) -> Future[Any]:
+    def failed(self, call: int, error: ProviderError, entrant: EntrantRecord) -> Future[Any]:
         """Record that a call ended without an answer."""
 
         def write(connection: sqlite3.Connection) -> None:
-            write_attempts(connection, call, error.attempts, price)
+            write_attempts(connection, call, error.attempts, entrant)
             end_call(connection, call, "failed")
             self.sums.ended(connection, call)
 
         return self.store.submit(write)
 
-    def deferred(self, call: int, attempts: Sequence[Attempt], price: int) -> Future[Any]:
+    def deferred(self, call: int, attempts: Sequence[Attempt], entrant: EntrantRecord) -> Future[Any]:
         """Record that a call was left for later after these attempts."""
 
         def write(connection: sqlite3.Connection) -> None:
-            write_attempts(connection, call, attempts, price)
+            write_attempts(connection, call, attempts, entrant)
             end_call(connection, call, "deferred")
             self.sums.ended(connection, call)
 

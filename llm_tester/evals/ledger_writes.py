@@ -11,21 +11,22 @@ from typing import Any
 from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
-from llm_tester.evals.run_records import PlannedEntrant
+from llm_tester.evals.run_records import EntrantRecord, PlannedEntrant
 from llm_tester.evals.samples import Score
 from llm_tester.records import Attempt, Cost, CostLine, Response, digest, short_id
 
 NO_PRICE = 0
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def to_json(value: Any) -> str:
     """Compact JSON text."""
-    return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
+    return storable(_JSON.encode(value))
 
 
 def storable(text: str) -> str:
     """`text` as SQLite can hold it: models and servers send halves of surrogate pairs, which UTF-8 has no bytes for."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def new_key(cursor: sqlite3.Cursor) -> int:
@@ -83,7 +84,7 @@ def _sample_content(planned: PlannedSample) -> tuple[str | None, ...]:
 def write_entrant(connection: sqlite3.Connection, run: int, position: int, planned: PlannedEntrant) -> None:
     """An entrant with its rates."""
     entrant = planned.entrant
-    connection.execute(
+    cursor = connection.execute(
         "INSERT INTO entrants (run, position, name, hash, provider, model, parameters, variant, simulated, host, price)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -100,6 +101,10 @@ def write_entrant(connection: sqlite3.Connection, run: int, position: int, plann
             price_key(connection, planned.rates),
         ),
     )
+    key = new_key(cursor)
+    for place, link in enumerate(planned.links):
+        row = (key, place, link.provider, link.model, price_key(connection, link.rates))
+        connection.execute("INSERT INTO links VALUES (?, ?, ?, ?, ?)", row)
 
 
 def price_key(connection: sqlite3.Connection, rates: Rates) -> int:
@@ -114,12 +119,14 @@ def price_key(connection: sqlite3.Connection, rates: Rates) -> int:
     return int(found["price"])
 
 
-def write_answer(connection: sqlite3.Connection, call: int, response: Response, price: int) -> None:
-    """An answer with usage, cost and attempts."""
+def write_answer(connection: sqlite3.Connection, call: int, response: Response, entrant: EntrantRecord) -> None:
+    """An answer with usage, cost and attempts, priced by who gave it."""
+    price = entrant.price_of(response.attempts[-1]) if response.attempts else entrant.price
+    source = _bought_by(connection, response) if response.cached else None
     usage = response.usage
     served = response.served_model if response.served_model != response.model else None
     connection.execute(
-        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             call,
             storable(response.text),
@@ -132,23 +139,42 @@ def write_answer(connection: sqlite3.Connection, call: int, response: Response, 
             response.served_provider if response.served_provider != response.provider else None,
             served,
             to_json(response.not_applied) if response.not_applied else None,
+            source,
         ),
     )
+    if source is not None:
+        # At the rates of the day on which it was bought.
+        copied = "INSERT INTO costs SELECT ?, price, token_class, tokens, picodollars FROM costs WHERE call = ?"
+        connection.execute(copied, (call, source))
+        end_call(connection, call, "answered")
+        return
     connection.executemany(
         "INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *line) for line in billed_lines(response.cost, price)]
     )
-    write_attempts(connection, call, response.attempts, price)
+    write_attempts(connection, call, response.attempts, entrant)
     end_call(connection, call, "answered")
 
 
-def write_attempts(connection: sqlite3.Connection, call: int, attempts: Sequence[Attempt], price: int) -> None:
-    """The attempts of a call, with what those cost that brought no answer."""
+def _bought_by(connection: sqlite3.Connection, response: Response) -> int:
+    row = connection.execute("SELECT call FROM calls WHERE call_id = ?", (response.cached_from,)).fetchone()
+    if row is None:
+        raise LedgerError("a kept answer is no longer in the ledger", hint="Resume the run; it is bought again.")
+    return int(row["call"])
+
+
+def write_attempts(
+    connection: sqlite3.Connection, call: int, attempts: Sequence[Attempt], entrant: EntrantRecord
+) -> None:
+    """The attempts of a call, with what those cost that brought no answer; a chain's name who made them."""
+    chained = bool(entrant.links)
     connection.executemany(
-        "INSERT INTO attempts VALUES (?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 call,
                 attempt.number,
+                attempt.provider if chained else None,
+                attempt.model if chained else None,
                 attempt.started_at,
                 attempt.waited_ms,
                 attempt.latency_ms,
@@ -161,15 +187,14 @@ def write_attempts(connection: sqlite3.Connection, call: int, attempts: Sequence
             for attempt in attempts
         ],
     )
-    connection.executemany(
-        "INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (call, attempt.number, *line)
-            for attempt in attempts
-            if attempt.cost is not None and not attempt.ok
-            for line in billed_lines(attempt.cost, price)
-        ],
-    )
+    lost = [
+        (call, attempt.number, *line)
+        for attempt in attempts
+        if attempt.cost is not None and not attempt.ok
+        for line in billed_lines(attempt.cost, entrant.price_of(attempt))
+    ]
+    if lost:
+        connection.executemany("INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)", lost)
 
 
 def billed_lines(cost: Cost, price: int) -> list[tuple[int, str, int, int | None]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from llm_tester.config import EntrantConfig, Workspace
+from llm_tester.cost_manager import UNPRICED
 from llm_tester.errors import ConfigurationError
 from llm_tester.evals.entrants import Entrant, make_entrants
 from llm_tester.evals.execution import Execution, make_execution
@@ -14,9 +15,10 @@ from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ledger_budgets import limits_of
 from llm_tester.evals.planning import PlannedSample, TaskPlan, plan_tasks, planned_samples
 from llm_tester.evals.run_budgets import budget_settings, refuse_unbounded
-from llm_tester.evals.run_records import PlannedEntrant
+from llm_tester.evals.run_records import LinkRecord, PlannedEntrant
 from llm_tester.evals.tasks import Task, load_task
-from llm_tester.llms.bounds import capped, worst_case
+from llm_tester.llms.bounds import capped
+from llm_tester.llms.chained import Chained, are_simulated, bound_of, hosts_of, links_of, of_link
 from llm_tester.llms.exchange import refuse_changes
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_manager import ProviderManager
@@ -41,6 +43,7 @@ class RunOptions:
     epochs: int | None = None
     canary: bool | None = None
     max_outage: float | None = None
+    cache: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ class PreparedRun:
         return self.options.epochs or self.workspace.settings.run.epochs
 
     @property
+    def _has_cache(self) -> bool:
+        given = self.options.cache
+        return self.workspace.settings.cache.enabled if given is None else given
+
+    @property
     def has_canary(self) -> bool:
         """Whether one call tries each entrant first."""
         given = self.options.canary
@@ -83,34 +91,57 @@ class PreparedRun:
     def at_most(self) -> Decimal | None:
         """What the run can cost in USD without retries; None where a price or the length of answers is unbounded."""
         total = Decimal(0)
-        for plan in self.plans:
-            for planned in planned_samples(plan):
-                for entry in self.entrants:
-                    bound = self._bound(plan.task, planned, entry)
-                    if bound is None:
-                        return self.budget
-                    # The canary asks what the first sample asks.
-                    total += bound * (self.epochs + (self.has_canary and not planned.position))
+        for entry in self.entrants:
+            bound = self.at_most_of(entry)
+            if bound is None:
+                return self.budget
+            total += bound
         return total if self.budget is None else min(total, self.budget)
 
-    def _bound(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Decimal | None:
+    def at_most_of(self, entry: PlannedEntrant, only: TaskPlan | None = None) -> Decimal | None:
+        """As `at_most`, for one entrant, on one task where it is named, and without the budget."""
+        total = Decimal(0)
+        for plan in self.plans if only is None else (only,):
+            for planned in planned_samples(plan):
+                if planned.variant != entry.entrant.prompt:
+                    continue
+                bound = self._bound(plan.task, planned, entry)
+                if bound is None:
+                    return None
+                total += bound * self.times(planned, entry)
+        return total
+
+    def times(self, planned: PlannedSample, entry: PlannedEntrant) -> int:
+        """How often an entrant is asked a sample: in each epoch, and the first one by the canary too."""
+        return self.epochs + (self.has_canary and not entry.simulated and not planned.position)
+
+    def request(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Request:
+        """What the entrant is asked, with an end to its answer where a budget needs one."""
         request = asked(task, entry.entrant, planned.messages)
-        request = capped(request) if self._limited else request
-        return worst_case(self.registry.get(entry.entrant.provider), request, entry.rates)
+        return capped(request) if self._limited else request
+
+    def _bound(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Decimal | None:
+        request = self.request(task, planned, entry)
+        return bound_of(links_of(self.registry.get(request.provider), request.model), request, entry.link_rates)
 
     def unbounded(self) -> str:
         """Why nothing bounds what the run can cost."""
-        unpriced = [entry.entrant.name for entry in self.entrants if not entry.simulated and not entry.rates.known]
+        unpriced = [
+            entry.entrant.name
+            for entry in self.entrants
+            if not entry.simulated and not all(rates.known for rates in entry.link_rates)
+        ]
         return f"{', '.join(unpriced)} has no price" if unpriced else "no max_tokens is set or a price is missing"
 
     def refuse_unbounded(self) -> None:
         """Raise ConfigurationError for a model under a budget of whose calls nothing bounds the cost."""
         project = self.options.project or self.workspace.project
         for entry in self.entrants:
-            provider = self.registry.get(entry.entrant.provider)
-            if self.budget is not None or limits_of(self.workspace.settings.budgets, project, provider.name):
-                requests = [asked(plan.task, entry.entrant) for plan in self.plans]
-                refuse_unbounded(provider, requests, entry.rates)
+            links = links_of(self.registry.get(entry.entrant.provider), entry.entrant.model)
+            for link, rates in zip(links, entry.link_rates, strict=True):
+                if self.budget is not None or limits_of(self.workspace.settings.budgets, project, link.provider.name):
+                    requests = [asked(plan.task, entry.entrant) for plan in self.plans]
+                    refuse_unbounded(link.provider, [of_link(request, link) for request in requests], rates)
 
     def start(self) -> Execution:
         """Freeze the plan in the ledger."""
@@ -123,6 +154,7 @@ class PreparedRun:
             "canary": self.has_canary,
             "max_outage": options.max_outage or workspace.settings.run.max_outage,
             **budget_settings(self.budget, limited=self._limited),
+            **({"cache": {"ttl": workspace.settings.cache.ttl}} if self._has_cache else {}),
             "version": __version__,
         }
         ledger = Ledger(workspace.ledger_path)
@@ -186,8 +218,12 @@ def _refuse_changes(tasks: Sequence[Task], entrants: Sequence[Entrant], registry
 def _planned(entrant: Entrant, registry: ProviderRegistry) -> PlannedEntrant:
     provider = registry.get(entrant.provider)
     provider.prepare(entrant.model)
-    rates = ProviderManager(registry=registry).rates(provider, entrant.model)
-    return PlannedEntrant(entrant, provider.is_simulated, provider.host, rates)
+    links, manager = links_of(provider, entrant.model), ProviderManager(registry=registry)
+    priced = [LinkRecord(link.provider.name, link.model, manager.rates(link.provider, link.model)) for link in links]
+    if not isinstance(provider, Chained):
+        return PlannedEntrant(entrant, provider.is_simulated, provider.host, priced[0].rates)
+    chained = replace(entrant, chain=tuple(link.name for link in links))
+    return PlannedEntrant(chained, are_simulated(links), hosts_of(links), UNPRICED, tuple(priced))
 
 
 def _connections(workspace: Workspace, given: int | None) -> int | None:

@@ -20,7 +20,8 @@ from llm_tester.records import is_other_model
 class Result:
     """One sample for one entrant in one epoch. `cost_usd` is the known sum, None where nothing is known; `cost_known`
     says whether that is all of it. `unknown_calls` counts calls whose price or fate is unknown; `retried_usd` is what
-    the tries that brought no answer are known to have cost; `served_model` names another model than was asked for."""
+    the tries that brought no answer are known to have cost; `served_model` names another model than was asked for.
+    `served_by` is who answered of a chain, or failed last; `cached` says that the answer was bought by another call."""
 
     position: int
     sample_id: str
@@ -47,6 +48,8 @@ class Result:
     not_applied: tuple[str, ...] = ()
     retried_usd: Decimal = Decimal(0)
     served_model: str | None = None
+    served_by: str | None = None
+    cached: bool = False
     call_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -71,8 +74,10 @@ class Result:
             "violations": list(self.violations) or None,
             "not_applied": list(self.not_applied) or None,
             "served_model": self.served_model,
+            "served_by": self.served_by,
+            "cached": self.cached or None,
         }
-        optional = ("fields", "error", "note", "violations", "not_applied", "served_model")
+        optional = ("fields", "error", "note", "violations", "not_applied", "served_model", "served_by", "cached")
         return {key: value for key, value in row.items() if value is not None or key not in optional}
 
 
@@ -89,7 +94,11 @@ WITH RECURSIVE {EPOCHS}
 SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model,
        e.simulated,
        s.target, c.call, c.call_id, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model,
-       e.model AS asked,
+       a.cached_from,
+       coalesce((SELECT model FROM attempts WHERE attempts.call = coalesce(a.cached_from, c.call)
+           ORDER BY number DESC LIMIT 1), e.model) AS asked,
+       (SELECT provider || ':' || model FROM attempts WHERE attempts.call = coalesce(a.cached_from, c.call)
+           ORDER BY number DESC LIMIT 1) AS served_by,
        a.latency_ms, a.cost_complete,
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
@@ -146,6 +155,8 @@ def _result(row: sqlite3.Row, *, alive: bool) -> Result:
         simulated=bool(row["simulated"]),
         retried_usd=from_picodollars(row["retried"] or 0),
         served_model=_other(row),
+        served_by=row["served_by"],
+        cached=row["cached_from"] is not None,
         call_id=row["call_id"],
         not_applied=tuple(json.loads(row["not_applied"])) if row["not_applied"] else (),
         latency_ms=row["limit_ms"] if failed else row["latency_ms"],

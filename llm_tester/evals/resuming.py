@@ -16,8 +16,9 @@ from llm_tester.evals.planning import survey
 from llm_tester.evals.preparing import asked, check_writable
 from llm_tester.evals.run_budgets import refuse_unbounded, renew_budget
 from llm_tester.evals.run_notes import note_resumption
-from llm_tester.evals.run_records import RunRecord, TaskRecord
+from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord
 from llm_tester.evals.tasks import Task
+from llm_tester.llms.chained import Link, links_of, of_link
 from llm_tester.llms.llm_registry import ProviderRegistry
 
 
@@ -49,6 +50,7 @@ def resume(
         tasks = [_unchanged(record, variants, run) for record in ledger.tasks(run)]
         for entry in ledger.entrants(run):
             registry.get(entry.entrant.provider).prepare(entry.entrant.model)
+            _refuse_other_chain(entry, registry)
         limits = workspace.settings.budgets
         _refuse_unbounded(ledger, run, tasks, registry, limits, options.budget)
         unknown = ledger.take_over(run)
@@ -71,10 +73,22 @@ def _refuse_unbounded(
     budget: Decimal | None,
 ) -> None:
     for entry in ledger.entrants(run):
-        provider = registry.get(entry.entrant.provider)
-        if budget is not None or "budget" in run.settings or limits_of(limits, run.project, provider.name):
-            requests = [asked(task, entry.entrant) for task in tasks]
-            refuse_unbounded(provider, requests, entry.rates, reprice=run.id)
+        for link, rates in zip(_links(entry, registry), entry.link_rates, strict=True):
+            if budget is not None or "budget" in run.settings or limits_of(limits, run.project, link.provider.name):
+                requests = [of_link(asked(task, entry.entrant), link) for task in tasks]
+                refuse_unbounded(link.provider, requests, rates, reprice=run.id)
+
+
+def _links(entry: EntrantRecord, registry: ProviderRegistry) -> tuple[Link, ...]:
+    return links_of(registry.get(entry.entrant.provider), entry.entrant.model)
+
+
+def _refuse_other_chain(entry: EntrantRecord, registry: ProviderRegistry) -> None:
+    if entry.links and tuple(link.name for link in _links(entry, registry)) != entry.entrant.chain:
+        raise LedgerError(
+            f'the chain "{entry.entrant.model}" changed since the run began: it was {", ".join(entry.entrant.chain)}',
+            hint="Bring it back to what it was in config.json, or start a new run.",
+        )
 
 
 def _unchanged(record: TaskRecord, variants: set[str], run: RunRecord) -> Task:

@@ -41,7 +41,7 @@ WHERE call IN (SELECT call FROM calls WHERE run = ?) GROUP BY {_KEY}
 {_ADDED}
 """  # noqa: S608 - as above
 _FROM_RAW = f"SELECT {_KEY}, {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM whole_bill GROUP BY {_KEY}"  # noqa: S608 - as above
-_KEPT = f"SELECT {_KEY}, {', '.join(_SUMS)} FROM rollups WHERE calls OR tokens OR picodollars"  # noqa: S608 - as above
+_KEPT = f"SELECT {_KEY}, {', '.join(_SUMS)} FROM rollups WHERE calls OR tokens OR picodollars OR unknown_calls"  # noqa: S608 - as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def costs(store: Store, dimensions: Sequence[str], since: date | None = None) ->
     sql = (
         f"SELECT {named + ',' if named else ''} {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM rollups"  # noqa: S608 - constants
         f" WHERE day >= ? {only_tokens} {grouping}"
-        " HAVING sum(calls) OR sum(tokens) OR sum(picodollars) ORDER BY sum(picodollars) DESC"
+        " HAVING sum(calls) OR sum(tokens) OR sum(picodollars) OR sum(unknown_calls) ORDER BY sum(picodollars) DESC"
     )
     rows = store.read(sql, (since.isoformat() if since else "",))
     return [_row(row, len(columns)) for row in rows]

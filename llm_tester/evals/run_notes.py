@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ def note_end(
         for lane in lanes
         if lane.dropped is not None
     ]
-    silent = None if outage is None else {"entrant": outage.entrant, "seconds": outage.seconds}
+    silent = None if outage is None else asdict(outage)
     changes = {**_refusal(budget), "dropped": dropped or None, "outage": silent}
     if any(change is not None for change in changes.values()):
         note(ledger, run, changes)
@@ -71,4 +71,4 @@ def dropped_entrants(run: RunRecord) -> list[Dropped]:
 def outage_of(run: RunRecord) -> Outage | None:
     """The outage at which the run stopped, if one did it."""
     said = run.settings.get("outage")
-    return None if said is None else Outage(said["entrant"], said["seconds"])
+    return None if said is None else Outage(**said)

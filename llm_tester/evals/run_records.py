@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from llm_tester.cost_manager import Rates, from_picodollars, rates_from_json
 from llm_tester.evals.entrants import Entrant
 from llm_tester.evals.ownership import is_alive
-from llm_tester.records import Message
+from llm_tester.records import Attempt, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,23 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """One model of a chain as a run froze it, with the rates that it is priced at."""
+
+    provider: str
+    model: str
+    rates: Rates
+    price: int = 0
+
+    @property
+    def name(self) -> str:
+        """provider:model."""
+        return f"{self.provider}:{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
 class EntrantRecord:
-    """An entrant as a run froze it, with the rates that it is priced at."""
+    """An entrant as a run froze it, with the rates that it is priced at, those of its `links` where it is a chain."""
 
     key: int
     entrant: Entrant
@@ -68,6 +83,22 @@ class EntrantRecord:
     host: str
     price: int
     rates: Rates
+    links: tuple[LinkRecord, ...] = ()
+
+    @property
+    def link_rates(self) -> list[Rates]:
+        """The rates of each model that may serve it, in their order."""
+        return [link.rates for link in self.links] or [self.rates]
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether each model that may serve it has a price."""
+        return all(rates.known for rates in self.link_rates)
+
+    def price_of(self, attempt: Attempt) -> int:
+        """The key of the rates of who made an attempt."""
+        made = (link.price for link in self.links if (link.provider, link.model) == (attempt.provider, attempt.model))
+        return next(made, self.price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +109,12 @@ class PlannedEntrant:
     simulated: bool
     host: str
     rates: Rates
+    links: tuple[LinkRecord, ...] = ()
+
+    @property
+    def link_rates(self) -> list[Rates]:
+        """The rates of each model that may serve it, in their order."""
+        return [link.rates for link in self.links] or [self.rates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +168,18 @@ def run_record(row: sqlite3.Row) -> RunRecord:
     )
 
 
-def entrant_record(row: sqlite3.Row) -> EntrantRecord:
+def link_record(row: sqlite3.Row) -> LinkRecord:
+    """A row of `links` with its price."""
+    rates = rates_from_json(json.loads(row["rates"]), row["source"], row["priced_on"])
+    return LinkRecord(row["provider"], row["model"], rates, row["price"])
+
+
+def entrant_record(row: sqlite3.Row, links: tuple[LinkRecord, ...] = ()) -> EntrantRecord:
     """A row of `entrants` with its price."""
     rates = rates_from_json(json.loads(row["rates"]), row["source"], row["priced_on"])
     entrant = Entrant(row["name"], row["provider"], row["model"], json.loads(row["parameters"]), row["variant"])
-    return EntrantRecord(row["entrant"], entrant, bool(row["simulated"]), row["host"], row["price"], rates)
+    entrant = replace(entrant, chain=tuple(link.name for link in links))
+    return EntrantRecord(row["entrant"], entrant, bool(row["simulated"]), row["host"], row["price"], rates, links)
 
 
 def unknown_call(row: sqlite3.Row) -> UnknownCall:

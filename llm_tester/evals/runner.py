@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from llm_tester.errors import (
+    AllProvidersFailedError,
     AuthenticationError,
     BadRequestError,
     BudgetExceededError,
+    ProviderConnectionError,
     ProviderError,
     QuotaExceededError,
 )
@@ -25,7 +27,6 @@ from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.tasks import Task
-from llm_tester.llms.bounds import worst_case
 from llm_tester.llms.exchange import Deferred
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Attempt, FinishReason, Purpose, Request, Response, make_call_id
@@ -50,10 +51,11 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An entrant brought no answer for so many seconds."""
+    """An entrant brought no answer for so many seconds, and why."""
 
     entrant: str
     seconds: float
+    cause: str = ""
 
 
 class Runner:
@@ -130,19 +132,19 @@ class Runner:
         while not self.stopping:
             await asyncio.sleep(min(LOOK, self._course.max_outage))
             for lane in self._under_way:
+                lane.trouble = self._trouble(lane)
                 self._stop_after_outage(lane)
 
     def _stop_after_outage(self, lane: LaneProgress) -> None:
         good_at = self.started if lane.good_at is None else lane.good_at
         silent = self._clock() - good_at
-        if silent >= self._course.max_outage and self._is_in_trouble(lane):
-            self.outage = self.outage or Outage(lane.entrant.entrant.name, silent)
+        if silent >= self._course.max_outage and lane.trouble:
+            self.outage = self.outage or Outage(lane.entrant.entrant.name, silent, lane.trouble)
             self._halt.set()
 
-    def _is_in_trouble(self, lane: LaneProgress) -> bool:
-        """Whether the provider keeps failing or wants to be left alone, so that calls wait."""
+    def _trouble(self, lane: LaneProgress) -> str:
         entrant = lane.entrant.entrant
-        return self._manager.is_in_trouble(entrant.provider, entrant.model)
+        return self._manager.trouble(entrant.provider, entrant.model)
 
     async def _run_lane(self, lane: LaneProgress) -> None:
         size = self._manager.slots(self._manager.provider(lane.entrant.entrant.provider)).size
@@ -159,6 +161,7 @@ class Runner:
                     await places.put(None)
         finally:
             self._under_way.remove(lane)
+            lane.trouble = ""
 
     async def _dispatch(self, lane: LaneProgress, places: asyncio.Queue[Place | None]) -> None:
         """Hand the plan out in its order."""
@@ -187,7 +190,7 @@ class Runner:
     def _is_far_ahead(self, lane: LaneProgress) -> bool:
         """Whether others, which are not in trouble, have to catch up."""
         behind = [other for other in self._abreast if other.reached < lane.reached - LEAD]
-        return any(not self._is_in_trouble(other) for other in behind)
+        return any(not self._trouble(other) for other in behind)
 
     async def _next_move(self) -> None:
         moved = self._moved
@@ -216,13 +219,12 @@ class Runner:
         made = self._ledger.canaries(self._run, entrant.key)
         request, journal = self._call(lane, replace(first, epoch=0, attempt_group=made), "canary")
         try:
-            await self._manager.arespond(request, journal, entrant.rates)
+            await self._manager.arespond(request, journal, entrant.link_rates)
             lane.good_at = self._clock()
         except (BudgetExceededError, Deferred):
             self._halt.set()
         except ProviderError as error:
-            # A longer context or another text may pass where this one did not.
-            lane.dropped = error if type(error) in _NO_USE else None
+            lane.dropped = error if _is_of_no_use(error) else None
         return lane.dropped is None
 
     async def _do(self, lane: LaneProgress, place: Place) -> None:
@@ -235,7 +237,7 @@ class Runner:
         lane.sent += 1
         try:
             # At the prices that the run froze: a catalogue may change before a run is resumed.
-            response = await self._manager.arespond(request, journal, lane.entrant.rates)
+            response = await self._manager.arespond(request, journal, lane.entrant.link_rates)
         except BudgetExceededError:
             # The manager's budget knows what was short; what is in flight may end.
             self._halt.set()
@@ -253,7 +255,7 @@ class Runner:
     def _call(self, lane: LaneProgress, place: Place, purpose: Purpose) -> tuple[Request, CallJournal]:
         entrant = lane.entrant
         request = self._manager.bounded(self._request(entrant, place, purpose))
-        at_most = worst_case(self._manager.provider(request.provider), request, entrant.rates)
+        at_most = self._manager.at_most(request, entrant.link_rates)
         return request, CallJournal(self._ledger, self._run, place, entrant, request, at_most)
 
     def _request(self, entrant: EntrantRecord, place: Place, purpose: Purpose) -> Request:
@@ -291,11 +293,23 @@ class Runner:
         reason: FinishReason | None = finish  # type: ignore[assignment]
         score = await task.score(sample, Answer(text, reason))
         self._ledger.scored(call, score).add_done_callback(self._note_unscored)
-        cost = response.cost.usd if response is not None else Decimal(0)
+        bought = response is not None and not response.cached
+        cost = response.cost.usd if response is not None and bought else Decimal(0)
         lane.count(score.outcome, score.value, cost)
 
     def _note_unscored(self, written: Future[None]) -> None:
         self._unscored = self._unscored or written.exception()
+
+
+def _is_of_no_use(error: ProviderError) -> bool:
+    """Whether every call would fail so, of a chain those to all of its models: another text may pass where one was too
+    long or was filtered."""
+    failures = error.failures if isinstance(error, AllProvidersFailedError) else (error,)
+    return all(type(failure) in _NO_USE or _is_unreachable(failure) for failure in failures)
+
+
+def _is_unreachable(error: ProviderError) -> bool:
+    return isinstance(error, ProviderConnectionError) and not error.sent
 
 
 def _cost_of_failures(attempts: Sequence[Attempt]) -> Decimal | None:

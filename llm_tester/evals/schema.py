@@ -313,4 +313,69 @@ CREATE INDEX plan_by_sample ON plan (sample);
 CREATE INDEX answers_by_source ON answers (cached_from) WHERE cached_from IS NOT NULL
 """
 
-MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS, _RESERVATIONS, _DELETED_RUNS)
+_CHAINS = """
+CREATE TABLE links (
+    entrant INTEGER NOT NULL REFERENCES entrants,
+    position INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    price INTEGER NOT NULL REFERENCES prices,
+    PRIMARY KEY (entrant, position)
+) WITHOUT ROWID;
+CREATE TABLE cache (
+    key TEXT PRIMARY KEY,
+    call INTEGER NOT NULL REFERENCES calls,
+    stored_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX cache_by_call ON cache (call);
+DROP TRIGGER lost;
+CREATE TRIGGER lost AFTER UPDATE OF state ON calls
+WHEN new.state = 'unknown' AND EXISTS (SELECT 1 FROM reservations WHERE call_id = new.call_id) BEGIN
+    UPDATE calls SET at_most = (SELECT sum(amount) FROM reservations WHERE call_id = new.call_id),
+        provider = (SELECT provider FROM reservations WHERE call_id = new.call_id ORDER BY number DESC LIMIT 1)
+    WHERE call = new.call;
+    DELETE FROM reservations WHERE call_id = new.call_id;
+END;
+DROP VIEW bill;
+DROP VIEW bought;
+CREATE VIEW bought AS
+SELECT c.call, date(c.claimed_at, 'unixepoch') AS day, coalesce(c.project, r.project) AS project,
+       coalesce(l.provider, c.provider, e.provider) AS provider, coalesce(l.model, e.model) AS model,
+       t.name AS task, c.purpose, c.at_most,
+       CASE WHEN c.state = 'failed' THEN 'error' WHEN c.state IN ('unknown', 'deferred') THEN c.state ELSE coalesce(
+           (SELECT outcome FROM scores WHERE scores.call = c.call ORDER BY version DESC LIMIT 1), 'unscored')
+       END AS outcome,
+       (c.state = 'unknown') + (coalesce(a.cost_complete, 1) = 0) + (
+           SELECT count(*) FROM attempts x WHERE x.call = c.call AND x.cost_complete = 0
+               AND x.provider IS l.provider AND x.model IS l.model) AS unknown
+FROM calls c
+JOIN runs r ON r.run = c.run
+JOIN entrants e ON e.entrant = c.entrant AND e.simulated = 0
+JOIN plan p ON p.run = c.run AND p.position = c.position AND p.variant = e.variant
+JOIN tasks t ON t.task = p.task
+LEFT JOIN answers a ON a.call = c.call
+LEFT JOIN attempts l ON l.call = c.call AND l.number = (SELECT max(number) FROM attempts WHERE attempts.call = c.call)
+WHERE c.state IN ('answered', 'failed', 'unknown', 'deferred') AND a.cached_from IS NULL;
+CREATE VIEW bill AS
+SELECT call, day, project, provider, model, task, purpose, outcome, '' AS token_class, 1 AS calls,
+       unknown > 0 AS unknown_calls, unknown > 0 AND at_most IS NULL AS unbounded_calls,
+       unknown * coalesce(at_most, 0) AS at_most, 0 AS tokens, 0 AS picodollars
+FROM bought
+UNION ALL
+SELECT b.call, day, project, provider, model, task, purpose, outcome, k.token_class, 0, 0, 0, 0,
+       k.tokens, coalesce(k.picodollars, 0)
+FROM bought b JOIN costs k ON k.call = b.call
+UNION ALL
+SELECT b.call, day, project, coalesce(x.provider, b.provider), coalesce(x.model, b.model), task, purpose,
+       CASE outcome WHEN 'error' THEN 'error' ELSE 'retried' END, k.token_class, 0, 0, 0, 0,
+       k.tokens, coalesce(k.picodollars, 0)
+FROM bought b JOIN attempt_costs k ON k.call = b.call JOIN attempts x ON x.call = k.call AND x.number = k.number
+UNION ALL
+SELECT b.call, day, project, x.provider, x.model, task, purpose,
+       CASE outcome WHEN 'error' THEN 'error' ELSE 'retried' END, '', 0, 1, b.at_most IS NULL, coalesce(b.at_most, 0),
+       0, 0
+FROM bought b JOIN attempts x ON x.call = b.call AND x.cost_complete = 0
+WHERE x.provider <> b.provider OR x.model <> b.model
+"""
+
+MIGRATIONS = (_FIRST, _COST_OF_ATTEMPTS, _RESERVATIONS, _DELETED_RUNS, _CHAINS)

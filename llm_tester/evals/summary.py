@@ -36,6 +36,11 @@ class Standing:
     inconsistent: int = 0
     not_applied: set[str] = field(default_factory=set)
     others: Counter[str] = field(default_factory=Counter)
+    served: Counter[str] = field(default_factory=Counter)
+    """How many answers each model of a chain gave."""
+    cached: int = 0
+    """How many answers came from the cache."""
+    cached_usd: Decimal = Decimal(0)
     retries: int = 0
     cost_known: Decimal = Decimal(0)
     cost_priced: int = 0
@@ -57,6 +62,11 @@ class Standing:
         self.not_applied.update(result.not_applied)
         if result.served_model is not None:
             self.others[result.served_model] += 1
+        if result.served_by is not None and result.answer is not None:
+            self.served[result.served_by] += 1
+        if result.cached:
+            self.cached += 1
+            self.cached_usd += result.cost_usd or 0
         self.retries += max(0, result.attempts - 1)
         self.unknown_calls += result.unknown_calls
         self.retried_usd += result.retried_usd
@@ -111,7 +121,7 @@ class Standing:
     @property
     def spent_usd(self) -> Decimal:
         """New dollars, those of tries that brought no answer among them."""
-        return Decimal(0) if self.simulated else self.cost_known + self.retried_usd
+        return Decimal(0) if self.simulated else self.cost_known - self.cached_usd + self.retried_usd
 
     @property
     def p50(self) -> float | None:
@@ -127,6 +137,8 @@ class Standing:
         """The row as `run --json` prints it."""
         latency = None if self.p50 is None else {"p50": self.p50, "p95": self.p95}
         answers = {"answers": self.scored} if self.planned > len(self.values) else {}
+        served = {"served_by": dict(self.served)} if self.served else {}
+        cached = {"cached": self.cached} if self.cached else {}
         changed = {"not_applied": sorted(self.not_applied)} if self.not_applied else {}
         return {
             "entrant": self.entrant,
@@ -146,6 +158,8 @@ class Standing:
             "simulated": self.simulated,
             "latency_ms": latency,
             **changed,
+            **served,
+            **cached,
         }
 
 

@@ -152,17 +152,19 @@ class Task:
 
     def check_gold(self, sample: Sample) -> None:
         """Raise TaskError when the sample's target cannot be a right answer to this task."""
-        where = f'{sample.where or self.samples_file}: sample "{sample.id}"'
         try:
             self.scorer.check_target(sample.target)
         except TaskError as error:
-            raise TaskError(f"{where}: {error.message}", hint=error.hint) from None
+            raise TaskError(f"{self._place_of(sample)}: {error.message}", hint=error.hint) from None
         problems = self.output.problems(sample.target) if self.output else []
         if problems:
             raise TaskError(
-                f"{where}: the target breaks the output schema: {'; '.join(problems[:3])}",
+                f"{self._place_of(sample)}: the target breaks the output schema: {'; '.join(problems[:3])}",
                 hint="Mend the target or the schema.",
             )
+
+    def _place_of(self, sample: Sample) -> str:
+        return f'{sample.where or self.samples_file}: sample "{sample.id}"'
 
     def messages(self, sample: Sample, variant: str = DEFAULT_VARIANT) -> tuple[Message, ...]:
         """The turns that ask for this sample; a sample's own prompt is literal text before its input.
@@ -248,6 +250,8 @@ def _template(text: str, variant: str, file: Path) -> Template:
         )
     if "input" not in used:
         raise TaskError(f"{place}: {{{{ input }}}} does not stand in it", hint="Say where the sample's input goes.")
+    # Each rendering copies them, which of Jinja2's chain of maps takes longer than the rendering.
+    template.globals = dict(template.globals)
     return template
 
 

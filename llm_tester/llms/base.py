@@ -20,6 +20,7 @@ from llm_tester.errors import (
     UnknownModelError,
     suggestion,
 )
+from llm_tester.llms.declarations import KEY_FIX, asks_for_key, check_applies, names_in
 from llm_tester.llms.embeddings import Embedding
 from llm_tester.llms.exchange import CallPolicy, Delivery, exchange
 from llm_tester.llms.failures import failure_of
@@ -52,6 +53,11 @@ class BaseLLM(Embedding, Metering, ABC):
     options_type: ClassVar[type[Document] | None] = None
     model_options_type: ClassVar[type[Document] | None] = None
 
+    def __init_subclass__(cls, **details: Any) -> None:
+        super().__init_subclass__(**details)
+        names = names_in(cls.applies)
+        cls.applies = cls.applies if names is None else names
+
     def __init__(
         self,
         config: ProviderConfig | None = None,
@@ -60,6 +66,7 @@ class BaseLLM(Embedding, Metering, ABC):
         retry: RetryPolicy | None = None,
     ) -> None:
         """`tls_config` wins over the `tls` of `config`; `retry` is how this instance's own calls are tried again."""
+        check_applies(type(self))
         self.tls_config = tls_config
         self.retry = retry
         self.encodings: dict[str, Encoding | None] = {}
@@ -282,7 +289,7 @@ class BaseLLM(Embedding, Metering, ABC):
         """The parameters of `request` that this class does not hand on."""
         if "*" in self.applies:
             return ()
-        return tuple(sorted(set(request.parameters) - self.applies - request.defaults))
+        return tuple(sorted(set(request.parameters).difference(self.applies, request.defaults)))
 
     def attempt(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         """One try: the delivered answer, or the failure that it met."""
@@ -302,7 +309,7 @@ class BaseLLM(Embedding, Metering, ABC):
         arguments = (request.prompt, system_prompt, request.model, model_config)
         timeout = request.timeout or self.config.timeout
         outcome = yield Call(self._call_llm_api, arguments, timeout, self.blocking)
-        return _read(outcome, type(self).__name__)
+        return _read(outcome, self)
 
     def attempt_stream(self, request: Request, number: int) -> Flow[Delivery | ProviderError]:
         """As `attempt`, emitting text; a class that only has `_call_llm_api` emits all of it at once."""
@@ -317,13 +324,19 @@ class BaseLLM(Embedding, Metering, ABC):
         return CallPolicy(retry, cost=lambda usage: cost_of(usage, rates), streamed=streamed)
 
 
-def _read(outcome: Any, class_name: str) -> Delivery | ProviderError:
+def _read(outcome: Any, provider: BaseLLM) -> Delivery | ProviderError:
     """What provider code returned or raised, as a delivery or one of our failures."""
+    chosen = type(provider)
     if isinstance(outcome, BaseException):
-        return failure_of(outcome, class_name)
+        failure = failure_of(outcome, chosen)
+        keyless = provider.config.env_key is None and asks_for_key(chosen)
+        failure.hint = failure.hint or (KEY_FIX if keyless and not failure.retryable else "")
+        return failure
     if not (isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[0], str)):
+        parts = f" ({', '.join(type(part).__name__ for part in outcome)})" if isinstance(outcome, tuple) else ""
         return BadResponseError(
-            f"{class_name}._call_llm_api returned {type(outcome).__name__}, not (text, usage)", reason="bad_return"
+            f"{chosen.__name__}._call_llm_api returned {type(outcome).__name__}{parts}, not (text, usage)",
+            reason="bad_return",
         )
     try:
         usage = read_usage(outcome[1])

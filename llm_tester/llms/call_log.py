@@ -41,9 +41,8 @@ def retrying(request: Request, error: ProviderError, delay: float) -> None:
 def failed(request: Request, error: ProviderError) -> None:
     """A call is given up."""
     tries = len(error.attempts)
-    _log.warning(
-        "%s failed after %d attempts: %s: %s", _name(request), tries, type(error).__name__, _line(error.message)
-    )
+    times = f"{tries} attempt{'s' * (tries != 1)}"
+    _log.warning("%s failed after %s: %s: %s", _name(request), times, type(error).__name__, _line(error.message))
 
 
 def _name(request: Request) -> str:

@@ -58,6 +58,8 @@ class CircuitBreaker:
         self._asked = self._in_flight = self._failures = self._unbroken = 0
         self._generation = self._row_began = self._needed = 0
         self.opened = 0
+        self.last_failure = ""
+        """What the provider failed with last."""
         self._opened_at: float | None = None
         self._probe: int | None = None
 
@@ -124,6 +126,7 @@ class CircuitBreaker:
             if not self._return(permit):
                 return
             if is_providers_own(error):
+                self.last_failure = f"{type(error).__name__}: {error}"
                 self._record(permit)
             elif permit.probe and isinstance(error, ProviderError) and error.status is not None:
                 self._close()
@@ -162,7 +165,11 @@ class CircuitBreaker:
     def _refusal(self) -> CircuitOpenError:
         left = self._left()
         until = f"is left alone for {left:.0f} s more" if left else "is being tried by another call"
-        return CircuitOpenError(f"{self.name} failed too often and {until}", retry_after=left)
+        return CircuitOpenError(
+            f"{self.name} failed too often and {until}",
+            retry_after=left,
+            hint="Ask again later or another provider; circuit_breaker in config.json says when and for how long.",
+        )
 
     def _return(self, permit: Permit) -> bool:
         self._in_flight -= 1

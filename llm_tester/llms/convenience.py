@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from llm_tester.llms.base import GENERATED_TOKENS, MAX_TOKENS, TEMPERATURE, BaseLLM
-from llm_tester.llms.choosing import chosen_provider
+from llm_tester.llms.choosing import chosen_provider, named_provider
+from llm_tester.llms.fallback import with_others_behind
 from llm_tester.llms.llm_registry import default_registry
 from llm_tester.llms.provider_variables import convenient_model
 from llm_tester.llms.streams import AsyncStream, Stream
@@ -14,8 +15,15 @@ from llm_tester.llms.streams import AsyncStream, Stream
 
 def get_provider(provider_type: str | None = None, fallback: bool = True) -> BaseLLM:
     """The provider of that name, which must have its key; without a name the one of LLM_TESTER_PROVIDER, else the
-    first that has a key, else, where `fallback` allows it, with a warning one that makes its answers up here."""
-    return chosen_provider(default_registry(), provider_type, fallback=fallback)
+    first that has a key, else, where `fallback` allows it, with a warning one that makes its answers up here.
+
+    Behind one that nobody named stand, where `fallback` allows it, those of `fallback.order` in config.json."""
+    registry = default_registry()
+    named = named_provider(registry, provider_type)
+    if named is not None:
+        return named
+    chosen = chosen_provider(registry, fallback=fallback)
+    return with_others_behind(chosen, registry) if fallback else chosen
 
 
 def _model(provider: BaseLLM, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class Embedding:
         texts = [message.content for message in request.messages]
         timeout = request.timeout or self.config.timeout
         outcome = yield Call(self._embed_api, (texts, request.model, config), timeout, self.blocking)
-        return _delivered(outcome, len(texts), type(self).__name__)
+        return _delivered(outcome, len(texts), type(self))
 
 
 class _OneRequest:
@@ -310,12 +310,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
 
 
-def _delivered(outcome: Any, count: int, class_name: str) -> EmbeddingDelivery | ProviderError:
+def _delivered(outcome: Any, count: int, chosen: type[Any]) -> EmbeddingDelivery | ProviderError:
     if isinstance(outcome, BaseException):
-        return failure_of(outcome, class_name)
+        return failure_of(outcome, chosen)
     if not (isinstance(outcome, tuple) and len(outcome) == 2):
         return BadResponseError(
-            f"{class_name}._embed_api returned {type(outcome).__name__}, not (vectors, usage)", reason="bad_return"
+            f"{chosen.__name__}._embed_api returned {type(outcome).__name__}, not (vectors, usage)", reason="bad_return"
         )
     try:
         return EmbeddingDelivery("", without_output(read_usage(outcome[1])), vectors=checked_vectors(outcome[0], count))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from llm_tester.cost_manager import UNPRICED, cost_of
 from llm_tester.errors import (
     BadResponseError,
+    BudgetExceededError,
     ConfigurationError,
     ProviderConnectionError,
     ProviderError,
@@ -126,21 +127,24 @@ class _Call:
     waited: float = 0.0
 
 
-def exchange(provider: Provider, request: Request, policy: CallPolicy) -> Flow[Response]:
+def exchange(
+    provider: Provider, request: Request, policy: CallPolicy, earlier: tuple[Attempt, ...] = ()
+) -> Flow[Response]:
     """One usage-tracked answer; raises the last ProviderError, with every attempt in it, when none came.
 
-    With `refuse_changes` a parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent. A wait
-    that is broken off by Deferred leaves the call, which the journal is told.
+    `earlier` are attempts that others made of the same call, which then is claimed already. With `refuse_changes` a
+    parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent. A wait that is broken off by
+    Deferred, or a budget that is used up, leaves the call, which the journal is told.
     """
     if policy.refuse_changes:
         refuse_changes(provider, request)
     call_log.asked(request)
-    call = _Call(provider, request, policy)
+    call = _Call(provider, request, policy, list(earlier))
     if policy.budget is not None:
         policy.budget.earn()
     try:
         outcome = yield from _until_final(call)
-    except Deferred:
+    except (Deferred, BudgetExceededError):
         if policy.journal is not None and call.attempts:
             attempts, journal = tuple(call.attempts), policy.journal
             yield Do(lambda: journal.deferred(attempts))
@@ -171,8 +175,12 @@ def _until_final(call: _Call) -> Generator[Effect, Any, Response | ProviderError
 
 
 def _waits_out(call: _Call, error: ProviderError) -> bool:
-    """Whether this failure is not the call's last one as long as the breaker is open, as it is the provider's own."""
-    return call.policy.patient and is_providers_own(error) and not error.text
+    """Whether this failure is not the call's last one as long as the breaker is open, as it is the provider's own.
+
+    A call that failed twice as often as any may is given up: it may be its own prompt that the provider fails at.
+    """
+    few = len(call.attempts) < 2 * (call.policy.retry.max_retries + 1)
+    return call.policy.patient and few and is_providers_own(error) and not error.text
 
 
 def refuse_changes(provider: Provider, request: Request) -> None:

@@ -14,6 +14,7 @@ from llm_tester.environment import FALLBACK_PROVIDER, USE_LOCAL_FALLBACK, is_on,
 from llm_tester.errors import ConfigurationError, LLMTesterError, SubstitutionWarning, suggestion
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.choosing import ANY_MODEL, chosen_provider
+from llm_tester.llms.fallback import FallbackProvider
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_factory import APIS, find, instantiate
 from llm_tester.llms.provider_variables import convenient_model
@@ -42,7 +43,7 @@ class ProviderFactory:
         registry = _registry(workspace)
         primary = _bound(registry, chosen_provider(registry, provider_type).name, model)
         primary.embedding_model = embedding_model
-        return combined(chain_of(registry, primary)) if use_fallback else primary
+        return combined(chain_of(registry, primary), registry) if use_fallback else primary
 
     @staticmethod
     def create_provider(provider_type: str | None = None, *, workspace: Workspace | None = None) -> BaseLLM:
@@ -76,9 +77,9 @@ def chain_of(registry: ProviderRegistry, primary: BaseLLM) -> list[BaseLLM]:
     return chain
 
 
-def combined(chain: list[BaseLLM]) -> BaseLLM:
-    """The providers of a chain as one: its first."""
-    return chain[0]
+def combined(chain: list[BaseLLM], registry: ProviderRegistry) -> BaseLLM:
+    """The providers of a chain as one."""
+    return FallbackProvider(chain, registry=registry) if len(chain) > 1 else chain[0]
 
 
 def _names_behind(primary: str, environment: Mapping[str, str]) -> list[str]:

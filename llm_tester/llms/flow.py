@@ -185,10 +185,6 @@ class Session:
     async def aperform(self, effect: Effect) -> Any:
         """The answer to one effect, waiting on the event loop."""
         match effect:
-            case Wait(seconds):
-                return await self._asleep(seconds)
-            case Call():
-                return await self._acall(effect)
             case Do(start):
                 return await self._handover.wait(start())
             case Acquire(slot):
@@ -197,6 +193,10 @@ class Session:
                 return None
             case Send() | Open() | Read():
                 return await self.transport.asend(effect)
+            case Wait(seconds):
+                return await self._asleep(seconds)
+            case Call():
+                return await self._acall(effect)
 
     def _call(self, effect: Call) -> Any:
         if not effect.blocking and not inspect.iscoroutinefunction(effect.function):

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
-from llm_tester.llms.circuit_breaker import CircuitBreaker
+from llm_tester.errors import CircuitOpenError, ProviderError, RateLimitError, is_providers_own
+from llm_tester.llms.circuit_breaker import PROBE_SECONDS, CircuitBreaker
 from llm_tester.llms.exchange import Admission, Settle
 from llm_tester.llms.flow import Effect
 from llm_tester.llms.limiter import Limiter
 from llm_tester.llms.limits import ConnectionSlots
-from llm_tester.llms.retry import RetryBudget
+from llm_tester.llms.retry import RetryBudget, is_retryable
 from llm_tester.records import Request
 
 
@@ -53,9 +54,20 @@ class Guard:
         """Whether the breaker lets no call pass, or only a probe, or sees so many failures that no one call had all."""
         return self.breaker is not None and (self.breaker.state != "closed" or self.breaker.unbroken > self.tries)
 
-    def is_in_trouble(self) -> bool:
-        """Whether calls wait because the provider keeps failing, or wants to be left alone."""
-        return self.is_open() or self.limiter.paused() > 0
+    def again(self, error: ProviderError) -> float | None:
+        """In how many seconds it is worth coming back after this failure; None where waiting does not help."""
+        if isinstance(error, CircuitOpenError) or (is_providers_own(error) and self.is_open()):
+            return max(PROBE_SECONDS, self.breaker.wait() if self.breaker else 0.0)
+        if isinstance(error, RateLimitError) and is_retryable(error):
+            return max(PROBE_SECONDS, self.limiter.paused())
+        return None
+
+    def trouble(self) -> str:
+        """Why calls wait: what the provider keeps failing with, or that it wants to be left alone; else empty."""
+        if self.breaker is not None and self.is_open():
+            return self.breaker.last_failure
+        pause = self.limiter.paused()
+        return f"the provider wants to be left alone for {pause:,.0f} s more" if pause > 0 else ""
 
 
 def _at_once() -> float:

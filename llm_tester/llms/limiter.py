@@ -21,6 +21,8 @@ ANSWER_TOKENS = 256
 """What an answer is taken to have where no max_tokens bounds it, until its usage is known."""
 BELIEVED = 60.0
 """For how many seconds at most a used-up limit in a header keeps calls back: only a refusal is sure."""
+LOOK = 0.5
+"""How often who waits for tokens looks again, in seconds: an answer gives back those that it did not use."""
 
 
 class Limiter:
@@ -81,6 +83,7 @@ class Limiter:
             while True:
                 while (seconds := max(self._wait(tokens, now), gate())) > 0:
                     self._refuse_beyond(longest)
+                    seconds = min(LOOK, seconds) if self._tokens else seconds
                     yield Wait(seconds)
                     waited = True
                     # Some sleeps end a little early; who waited need not wait for the rest.

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from llm_tester.config import Workspace
-from llm_tester.errors import LLMTesterError
+from llm_tester.errors import ConfigurationError, LLMTesterError
 from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.chained import CHAIN, NamedChains
+from llm_tester.llms.policy_settings import breaker_settings, chains_of
 from llm_tester.llms.provider_factory import DiscoveredProvider, discover, find, instantiate
 
 
@@ -52,6 +54,8 @@ class ProviderRegistry:
     def get(self, name: str) -> BaseLLM:
         """The instance of that provider, made when needed; one that cannot be made is listed as broken until it can."""
         with self._lock:
+            if name == CHAIN and self.workspace.settings.fallback.chains and name not in self._instances:
+                self._instances[name] = self._chains()
             if name not in self._instances:
                 provider = find(name, self._discover())
                 try:
@@ -62,6 +66,15 @@ class ProviderRegistry:
                     raise
                 self._failed.pop(name, None)
             return self._instances[name]
+
+    def _chains(self) -> BaseLLM:
+        if CHAIN in self._discover():
+            raise ConfigurationError(
+                f'there is a provider "{CHAIN}", and config.json has chains, which are asked by that name',
+                hint="Give the provider another name.",
+                path="fallback.chains",
+            )
+        return NamedChains(chains_of(self.workspace), self.get, breaker_settings(self.workspace))
 
     def add(self, provider: BaseLLM) -> None:
         """Use `provider` under its name."""

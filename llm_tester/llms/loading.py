@@ -16,8 +16,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from llm_tester.errors import ProviderLoadError
-
-SHOWN = 300
+from llm_tester.llms.foreign_failures import import_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def load_module(file: Path, name: str) -> ModuleType:
         raise
     except BaseException as error:  # foreign code may raise anything, SystemExit included
         _restore(name, before)
-        raise _import_failure(str(file), error, own=name) from error
+        raise import_failure(str(file), error, own=name) from error
     return module
 
 
@@ -126,7 +125,7 @@ def import_module(name: str, *, file: Path | None = None, search: Path | None = 
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _import_failure(str(file or name), error, own=name if file else "") from error
+        raise import_failure(str(file or name), error, own=name if file else "") from error
     finally:
         if search is not None:
             sys.path.remove(str(search))
@@ -194,22 +193,27 @@ def no_abrupt_end() -> Iterator[None]:
         os._exit = real
 
 
+@contextmanager
+def importable(folder: Path, name: str) -> Iterator[None]:
+    """Within it the package `name` is the one in `folder`; afterwards what was loaded of it is forgotten."""
+
+    def loaded() -> list[str]:
+        return [known for known in sys.modules if known.partition(".")[0] == name]
+
+    before = {known: sys.modules.pop(known) for known in loaded()}
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for known in loaded():
+            del sys.modules[known]
+        sys.modules.update(before)
+
+
 def _restore(name: str, before: ModuleType | None) -> None:
     if before is None:
         sys.modules.pop(name, None)
     else:
         sys.modules[name] = before
-
-
-def _import_failure(where: str, error: BaseException, own: str = "") -> ProviderLoadError:
-    if isinstance(error, SystemExit):
-        return ProviderLoadError(f"{where}: calls sys.exit when it is imported", hint="Take the call out.")
-    try:
-        said = " ".join(str(error).split())[:SHOWN]
-    except Exception as second:  # noqa: BLE001 - an exception of foreign code may not even have a text
-        said = f"whose text raises {type(second).__name__}"
-    hint = ""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        hint = "" if top in (own.partition(".")[0], "llm_tester") else f"pip install {top}"
-    return ProviderLoadError(f"{where}: cannot be imported: {type(error).__name__}: {said}", hint=hint)

@@ -42,6 +42,25 @@ def fallback_settings(workspace: Workspace) -> FallbackSettings:
     return _over(workspace, workspace.settings.fallback, _FALLBACK)
 
 
+def chains_of(workspace: Workspace) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The chains of config.json by name, as provider and model of each link; none may stand in another."""
+    found = {}
+    for name, models in workspace.settings.fallback.chains.items():
+        links = tuple((model[: _colon(model)], model[_colon(model) + 1 :]) for model in models)
+        twice = len(set(links)) < len(links)
+        if twice or any(provider == "chain" for provider, _ in links):
+            what = "names a model twice" if twice else "names another chain"
+            raise ConfigurationError(
+                f'the chain "{name}" {what}', hint="Name models, each once.", path=f"fallback.chains.{name}"
+            )
+        found[name] = links
+    return found
+
+
+def _colon(model: str) -> int:
+    return min(place for sign in ":/" if (place := model.find(sign)) > 0)
+
+
 def _over(workspace: Workspace, settings: Section, variables: dict[str, str]) -> Section:
     texts = {field: workspace.environment.get(name, "").strip() for field, name in variables.items()}
     said = {field: _value(field, text) for field, text in texts.items() if text}

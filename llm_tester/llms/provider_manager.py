@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,18 +16,23 @@ from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.bounds import capped
 from llm_tester.llms.budgets import Budget
+from llm_tester.llms.chain import Relay, Step, fall_back
+from llm_tester.llms.chained import CHAIN, Link, LinkRates, are_simulated, bound_of, links_of
+from llm_tester.llms.choosing import chosen_provider
 from llm_tester.llms.circuit_breaker import CircuitBreaker
 from llm_tester.llms.exchange import Admission, CallPolicy, Journal, exchange
-from llm_tester.llms.flow import Session, adrive, drive
+from llm_tester.llms.flow import Flow, Session, adrive, drive
 from llm_tester.llms.guard import Guard, Patience
 from llm_tester.llms.limiter import Limiter
 from llm_tester.llms.limits import ConnectionSlots
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
+from llm_tester.llms.manager_config import ManagerConfig
 from llm_tester.llms.policy_settings import breaker_settings, retry_settings
 from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.llms.response_cache import CacheStore, Flights, cache_key, through
 from llm_tester.llms.retry import RetryBudget, RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream
-from llm_tester.records import Request, Response, UsageData
+from llm_tester.records import Message, Request, Response, UsageData
 
 
 class ProviderManager:
@@ -47,6 +54,7 @@ class ProviderManager:
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         budget: Budget | None = None,
+        cache: CacheStore | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
         self._registry = registry or default_registry()
@@ -56,9 +64,12 @@ class ProviderManager:
         self._session = session
         self._patience, self._clock = patience, clock
         self._budget = budget
+        self._cache, self._flights = cache, Flights()
         self._slots: dict[str, ConnectionSlots] = {}
         self._guards: dict[tuple[str, str], Guard] = {}
         self._rates: dict[tuple[str, str], Rates] = {}
+        self._behind: tuple[Link, ...] = ()
+        self._falls_back = True
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +81,7 @@ class ProviderManager:
 
     def provider(self, name: str) -> BaseLLM:
         """The instance that serves `name`; raises ConfigurationError for one that this manager was not given."""
-        if self._names is not None and name not in self._names:
+        if self._names is not None and name not in (*self._names, CHAIN):
             raise ConfigurationError(
                 f'this manager was not given the provider "{name}"', hint=f"It has: {', '.join(self._names)}."
             )
@@ -84,48 +95,121 @@ class ProviderManager:
         response = self.respond(self.provider(provider).request(text, model_name))
         return response.text, response.usage
 
+    def with_fallback(self, provider: BaseLLM | str) -> ProviderManager:
+        """A manager like this one in which `provider`, with its default model, stands behind all that are asked."""
+        behind = self._registry.get(provider) if isinstance(provider, str) else provider
+        return self._like(_behind=(*self._behind, Link(behind, behind.request("").model)))
+
+    def with_config(self, config: ManagerConfig) -> ProviderManager:
+        """A manager like this one with these retries, and without fallback where `config` says so."""
+        return self._like(_retry=config.retry, _falls_back=config.enable_fallback, _guards={})
+
+    def _like(self, **changes: Any) -> ProviderManager:
+        # Slots and guards are the same objects: a provider's limits hold for both together.
+        other = copy(self)
+        vars(other).update(changes)
+        return other
+
+    async def generate(self, messages: Sequence[Message], **parameters: Any) -> str:
+        """The text of the answer to `messages`, of the first provider's default model."""
+        name = self._names[0] if self._names else chosen_provider(self._registry).name
+        asked = self.provider(name).request("", parameters.pop("model", None))
+        return (await self.arespond(replace(asked, messages=tuple(messages), parameters=parameters))).text
+
     def respond(self, request: Request, journal: Journal | None = None) -> Response:
         """The usage-tracked answer to `request`; raises the last ProviderError with every attempt in it."""
-        provider = self.provider(request.provider)
-        policy = self.policy(provider, request.model, journal)
-        return drive(exchange(provider, self.bounded(request), policy), self._driver(provider))
+        flow, session = self._call(request, journal)
+        return drive(flow, session)
 
-    async def arespond(self, request: Request, journal: Journal | None = None, rates: Rates | None = None) -> Response:
-        """As `respond`, on the event loop; at `rates` where they are given."""
-        provider = self.provider(request.provider)
-        policy = self.policy(provider, request.model, journal, rates)
-        return await adrive(exchange(provider, self.bounded(request), policy), self._driver(provider))
+    async def arespond(
+        self, request: Request, journal: Journal | None = None, rates: LinkRates | None = None
+    ) -> Response:
+        """As `respond`, on the event loop; at `rates`, in the order of a chain's links, where they are given."""
+        flow, session = self._call(request, journal, rates)
+        return await adrive(flow, session)
 
     def stream(self, request: Request) -> Stream:
         """The answer's text as it comes, its `response` at the end; the slot is held until then."""
-        provider = self.provider(request.provider)
-        policy = replace(self.policy(provider, request.model), streamed=True)
-        return Stream(exchange(provider, self.bounded(request), policy), self._driver(provider))
+        return Stream(*self._call(request, streamed=True))
 
     def astream(self, request: Request) -> AsyncStream:
         """As `stream`, on the event loop."""
-        provider = self.provider(request.provider)
-        policy = replace(self.policy(provider, request.model), streamed=True)
-        return AsyncStream(exchange(provider, self.bounded(request), policy), self._driver(provider))
+        return AsyncStream(*self._call(request, streamed=True))
+
+    def _call(
+        self,
+        request: Request,
+        journal: Journal | None = None,
+        rates: LinkRates | None = None,
+        *,
+        streamed: bool = False,
+    ) -> tuple[Flow[Response], Session]:
+        flow, session = self._bought(request, journal, rates, streamed=streamed)
+        links = self.links(request)
+        if self._cache is None or streamed or are_simulated(links):
+            return flow, session
+        key = cache_key(links, self.bounded(request))
+        return through(self._cache, self._flights, key, request, flow, journal), session
+
+    def _bought(
+        self,
+        request: Request,
+        journal: Journal | None = None,
+        rates: LinkRates | None = None,
+        *,
+        streamed: bool = False,
+    ) -> tuple[Flow[Response], Session]:
+        links, asked = self.links(request), self.bounded(request)
+        priced: LinkRates = rates or [self.rates(link.provider, link.model) for link in links]
+        if len(links) == 1 and links[0].provider.name == request.provider:
+            provider = links[0].provider
+            policy = replace(self.policy(provider, request.model, journal, priced[0]), streamed=streamed)
+            return exchange(provider, asked, policy), self._driver(provider)
+        steps = [self._step(link, own, streamed=streamed) for link, own in zip(links, priced, strict=True)]
+        relay = Relay(steps[0].session)
+        return fall_back(asked, steps, relay, journal, warn=bool(self._behind)), relay
+
+    def _step(self, link: Link, rates: Rates, *, streamed: bool) -> Step:
+        policy = replace(self.policy(link.provider, link.model, rates=rates, in_chain=True), streamed=streamed)
+        session = self._driver(link.provider)
+        if self._patience is None or link.provider.is_simulated:
+            return Step(link.provider, link.model, session, policy)
+        return Step(link.provider, link.model, session, policy, self.guard(link.provider, link.model).again)
+
+    def links(self, request: Request) -> tuple[Link, ...]:
+        """Who can serve `request`, the first choice first."""
+        links = links_of(self.provider(request.provider), request.model)
+        if len(links) > 1 and self._names is not None:
+            links = tuple(Link(self.provider(link.provider.name), link.model) for link in links)
+        if not (self._behind and self._falls_back):
+            return links
+        return (*links, *(link for link in self._behind if link.name not in {own.name for own in links}))
 
     def policy(
-        self, provider: BaseLLM, model: str, journal: Journal | None = None, rates: Rates | None = None
+        self,
+        provider: BaseLLM,
+        model: str,
+        journal: Journal | None = None,
+        rates: Rates | None = None,
+        *,
+        in_chain: bool = False,
     ) -> CallPolicy:
-        """What surrounds a call to this model."""
+        """What surrounds a call to this model; one `in_chain` is refused where a patient one would wait."""
+        patience = None if in_chain else self._patience
         priced = rates or self.rates(provider, model)
-        retry = self._retry_policy()
+        retry = replace(self._retry_policy(), requeue_limited=False) if in_chain else self._retry_policy()
         shared: dict[str, Any]
         if provider.is_simulated:
             # Its failures are part of what is told, and there is nobody to spare.
             shared = {"retry": replace(retry, requeue_limited=False), "admissions": (self.slots(provider),)}
         else:
             guard = self.guard(provider, model)
-            waits = guard.admissions(longest=retry.max_delay, patience=self._patience)
+            waits = guard.admissions(longest=retry.max_delay, patience=patience)
             shared = {
                 "retry": retry,
                 "admissions": (*waits, *self._charges(provider, priced)),
                 "budget": guard.budget,
-                "patient": self._patience is not None,
+                "patient": patience is not None,
                 "is_open": guard.is_open,
             }
         return CallPolicy(
@@ -151,10 +235,13 @@ class ProviderManager:
             self._guards.setdefault(key, guard)
         return self._guards[key]
 
-    def is_in_trouble(self, provider: str, model: str) -> bool:
-        """Whether calls to this model wait because it keeps failing, or wants to be left alone."""
-        found = self.provider(provider)
-        return not found.is_simulated and self.guard(found, model).is_in_trouble()
+    def trouble(self, provider: str, model: str) -> str:
+        """Why calls to this model, or to all of a chain, wait: it keeps failing, or wants to be left alone; empty where
+        they do not."""
+        links = links_of(self.provider(provider), model)
+        real = [link for link in links if not link.provider.is_simulated]
+        troubles = [self.guard(link.provider, link.model).trouble() for link in real]
+        return "; ".join(troubles) if all(troubles) else ""
 
     def _retry_policy(self) -> RetryPolicy:
         if self._retry is None:
@@ -169,8 +256,12 @@ class ProviderManager:
 
     def bounded(self, request: Request) -> Request:
         """`request` with an end to its answer where a budget needs one."""
-        budgeted = self._budget is not None and not self.provider(request.provider).is_simulated
+        budgeted = self._budget is not None and not are_simulated(self.links(request))
         return capped(request) if budgeted else request
+
+    def at_most(self, request: Request, rates: LinkRates) -> Decimal | None:
+        """What one attempt at `request` can cost in USD, whoever serves it; None where nothing bounds it."""
+        return bound_of(self.links(request), request, rates)
 
     def rates(self, provider: BaseLLM, model: str) -> Rates:
         """The prices of a model, resolved once."""

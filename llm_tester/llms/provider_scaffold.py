@@ -108,7 +108,7 @@ class MadeProvider:
 def make_folder(name: str, workspace: Workspace) -> MadeProvider:
     """A folder with only config.json, for an API that is built in."""
     folder = _new_folder(name, workspace)
-    key = f"{re.sub('[^A-Z0-9]', '_', name.upper())}_API_KEY"
+    key = f"{'_' * name[0].isdigit()}{re.sub('[^A-Z0-9]', '_', name.upper())}_API_KEY"
     host = re.sub("[^a-z0-9-]", "-", name.lower()).strip("-")
     text = _FOLDER.format(name=name, schema=f"../{SCHEMA_NAME}", key=key, host=host)
     files = _write({folder / CONFIG_NAME: text}) + _schema_beside(folder)

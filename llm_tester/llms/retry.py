@@ -86,4 +86,4 @@ class RetryPolicy:
             return ""
         if error.retry_after is not None and error.retry_after > self.max_delay:
             return f"asked to wait {error.retry_after:g} s, longer than {self.max_delay:g} s"
-        return f"after {attempt} attempts"
+        return f"after {attempt} attempt{'s' * (attempt != 1)}"

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -203,7 +204,8 @@ class HTTPTransport:
             return OpenReply(response.status, headers, response, wire.host, time.monotonic() + effect.timeout)
         body = bytearray()
         async with response:
-            with _Watch(response):
+            # Short answers come with their head: nothing of them can break off any more.
+            with nullcontext() if response.content.is_eof() else _Watch(response):
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > self._max_bytes:

@@ -19,6 +19,17 @@ from llm_tester.records import (
 
 _FACE = {"input": "prompt_tokens", "output": "completion_tokens"}
 _FINISH = get_args(FinishReason)
+_OFTEN = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "cached_tokens": "cached_input",
+    "cache_read_input_tokens": "cached_input",
+    "reasoning_tokens": "reasoning",
+    "cost": "reported_cost",
+    "cost_usd": "reported_cost",
+    "model": "served_model",
+}
+"""What services call the counts."""
 MAX_TOKENS = 1_000_000_000
 MAX_COST = Decimal(1_000_000)
 
@@ -37,7 +48,7 @@ def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
         raise BadResponseError(f"usage must be a dict or UsageData, not {type(reported).__name__}", reason="bad_usage")
     if not USAGE_KEYS.issuperset(reported):
         unknown = sorted(set(map(str, reported)) - USAGE_KEYS)
-        hint = suggestion(unknown[0], USAGE_KEYS)
+        hint = usage_hint(unknown[0])
         raise BadResponseError(f'the usage has an unknown key "{unknown[0]}"', reason="bad_usage", hint=hint)
     fields = {_FACE.get(key, key): value for key, value in reported.items() if key != "total_tokens"}
     twice = [
@@ -47,6 +58,11 @@ def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
     ]
     usage = _checked(UsageData(**fields, inconsistent=tuple(twice)), reported.get("total_tokens"))
     return replace(usage, raw=dict(reported)) if usage.inconsistent and usage.raw is None else usage
+
+
+def usage_hint(key: str) -> str:
+    """A did-you-mean for a key that UsageData does not have."""
+    return f"Did you mean {_OFTEN[key]}?" if key in _OFTEN else suggestion(key, USAGE_KEYS)
 
 
 def _checked(usage: UsageData, total: Any = None) -> UsageData:
@@ -107,7 +123,7 @@ def _impossible(usage: UsageData, total: Any) -> list[str]:
     counts = usage.counts()
     problems = [f"{name} is {count}" for name, count in counts.items() if count > MAX_TOKENS]
     for whole, parts in (("input", INPUT_PARTS), ("output", OUTPUT_PARTS)):
-        part_sum = sum(counts.get(name, 0) for name in parts)
+        part_sum = sum([counts[name] for name in parts if name in counts])
         if whole in counts and part_sum > counts[whole]:
             problems.append(f"the parts of {whole} sum to {part_sum}, more than {counts[whole]}")
     if total is not None and usage.total_tokens is not None and total != usage.total_tokens:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llm_tester.documents import Document
-from llm_tester.errors import suggestion
 from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.declarations import APPLIES_FIX, KEY_FIX, asks_for_key, names_in
+from llm_tester.llms.usage import usage_hint
 from llm_tester.records import USAGE_KEYS
 
 State = Literal["ok", "failed", "note", "skipped"]
@@ -104,9 +105,8 @@ def _constructor(chosen: type[BaseLLM]) -> Finding:
 
 
 def _declarations(chosen: type[BaseLLM]) -> Iterator[Finding]:
-    if isinstance(chosen.applies, str) or not all(isinstance(name, str) for name in chosen.applies):
-        fix = 'Write applies = frozenset({"temperature"}), or frozenset({"*"}) for all.'
-        yield Finding("declarations", "failed", f"applies is {chosen.applies!r}, not a set of names", fix)
+    if names_in(chosen.applies) is None:
+        yield Finding("declarations", "failed", f"applies is {chosen.applies!r}, not a set of names", APPLIES_FIX)
     for name in ("blocking", "simulated"):
         value = getattr(chosen, name)
         if not isinstance(value, bool):
@@ -122,7 +122,7 @@ def _written_usage(chosen: type[BaseLLM]) -> Iterator[Finding]:
     written = _returned_keys(inspect.unwrap(getattr(chosen, "_call_llm_api")))  # noqa: B009 - as in _signature
     unknown = sorted(written - USAGE_KEYS)
     if unknown:
-        fix = suggestion(unknown[0], USAGE_KEYS)
+        fix = usage_hint(unknown[0])
         yield Finding("usage keys", "failed", f'the usage has an unknown key "{unknown[0]}"', fix)
     elif written:
         yield Finding("usage keys", "ok", ", ".join(sorted(written)))
@@ -156,6 +156,8 @@ def _of_configuration(provider: BaseLLM) -> Iterator[Finding]:
             yield Finding("catalogue", "note", text, fix)
         else:
             yield Finding("catalogue", "ok", f"{count}, with prices")
+    if config.env_key is None and asks_for_key(type(provider)):
+        yield Finding("key", "note", "it asks for its key, and config.json names no env_key", KEY_FIX)
     if config.env_key:
         known = provider.get_api_key() is not None
         fix = "" if known else "A run needs it, in the environment or in the .env beside config.json; a check does not."

@@ -27,7 +27,17 @@ EVIDENCE_COLUMNS = (
     *("served_model", "simulated", "prompt", "parameters", "target", "answer", "finish_reason", "outcome", "score"),
     *("fields", "violations", "note"),
     *(f"tokens_{name}" for name in TOKEN_CLASSES),
-    *("billed", "cost_usd", "cost_known", "retried_usd", "unknown_calls", "price_source", "priced_on", "rates"),
+    *(
+        "billed",
+        "cost_usd",
+        "cost_known",
+        "retried_usd",
+        "earlier_usd",
+        "unknown_calls",
+        "price_source",
+        "priced_on",
+        "rates",
+    ),
     *("latency_ms", "attempts", "error", "not_applied", "sent_at", "call_id"),
 )
 # Within JSON text these stand in strings only; a terminal obeys some of them, and some readers end a line at others.

@@ -173,10 +173,12 @@ def price_grid(entrants: Sequence[EntrantRecord]) -> Grid:
     """The rates that the run was priced at."""
     rows = []
     for entrant in entrants:
-        rates, name = entrant.rates, entrant.entrant.name
-        told = (rates.source, rates.priced_on or "–", entrant.host or "in this process")
-        rows.append(Row((name, "all", rates_text(rates), *told)))
-        rows += [Row((name, when, text, *told)) for when, text in _further(rates)]
+        own = entrant.entrant.name
+        names = [f"{own}, by {link.name}" for link in entrant.links] or [own]
+        for name, rates in zip(names, entrant.link_rates, strict=True):
+            told = (rates.source, rates.priced_on or "–", entrant.host or "in this process")
+            rows.append(Row((name, "all", rates_text(rates), *told)))
+            rows += [Row((name, when, text, *told)) for when, text in _further(rates)]
     head = ("Entrant", "Holds", "USD per 1M tokens", "Source", "Priced on", "Host")
     return Grid("Prices used", head, rows, words=6)
 

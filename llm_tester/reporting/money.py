@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from llm_tester.cost_manager import Rates, without_cache
+from llm_tester.evals.run_records import EntrantRecord
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.spending import Spent
 from llm_tester.evals.stats import t_quantile
@@ -108,6 +109,8 @@ class Money:
     unknown_repeats: int = 0
     retried: Decimal = Decimal(0)
     squares: float = 0.0
+    of_links: Mapping[str, Rates] = field(default_factory=dict)
+    """The rates of the models of a chain."""
 
     def add(self, spent: Spent) -> None:
         """Count one call."""
@@ -132,7 +135,7 @@ class Money:
         if spent.usage is None or not spent.usage.cached_input:
             self.undiscounted.add(spent, spent.known, unknown=spent.unknown)
             return
-        cost = without_cache(spent.usage, self.rates, spent.moment)
+        cost = without_cache(spent.usage, self.of_links.get(spent.served_by, self.rates), spent.moment)
         known = cost.known if cost.lines and any(line.usd is not None for line in cost.lines) else None
         incomplete = spent.cost is not None and not spent.cost.complete
         others = spent.unknown_attempts > incomplete
@@ -165,12 +168,14 @@ class Money:
         return Projection(samples, amount, (Decimal(repr(low)), Decimal(repr(high))))
 
 
-def money_of(calls: Iterable[Spent], rates: Mapping[str, Rates]) -> dict[tuple[str, str], Money]:
-    """The money of each task and entrant; `rates` are those of the run by the entrant's name."""
+def money_of(calls: Iterable[Spent], entrants: Iterable[EntrantRecord]) -> dict[tuple[str, str], Money]:
+    """The money of each task and entrant, at the rates of the run."""
+    by_name = {entry.entrant.name: entry for entry in entrants}
     found: dict[tuple[str, str], Money] = {}
     for spent in calls:
         key = (spent.task, spent.entrant)
         if key not in found:
-            found[key] = Money(rates[spent.entrant])
+            entry = by_name[spent.entrant]
+            found[key] = Money(entry.rates, of_links={link.name: link.rates for link in entry.links})
         found[key].add(spent)
     return found

@@ -119,6 +119,7 @@ def notes(report: Report) -> list[str]:
     found += [
         f"{name}: another model answered than was asked for: {models}." for name, models in _others(report).items()
     ]
+    found += [*served_notes(report), *cache_notes(report)]
     found += [*dropped_notes(report), *outage_notes(report), *budget_notes(report.budget), *_resumption_notes(report)]
     found += _rescoring_notes(report)
     if report.canaries_usd:
@@ -141,6 +142,29 @@ def notes(report: Report) -> list[str]:
     return found
 
 
+def served_notes(report: Report) -> list[str]:
+    """Who answered of each chain."""
+    found: dict[str, Counter[str]] = {}
+    for standing in report.standings:
+        if standing.served:
+            found.setdefault(standing.entrant, Counter()).update(standing.served)
+    listed = {
+        name: ", ".join(f"{model} ({counted(count, 'answer')})" for model, count in who.most_common())
+        for name, who in found.items()
+    }
+    return [f"{name}: answered by {models}." for name, models in listed.items()]
+
+
+def cache_notes(report: Report) -> list[str]:
+    """How many answers were bought before."""
+    cached = sum(standing.cached for standing in report.standings)
+    return (
+        [f"{counted(cached, 'answer')} came from the cache: bought by an earlier call, and now for $0."]
+        if cached
+        else []
+    )
+
+
 def dropped_notes(report: Report) -> list[str]:
     """Whom the run dropped after its first call, and why; those of one cause together."""
     by_cause: dict[str, list[str]] = {}
@@ -157,7 +181,8 @@ def outage_notes(report: Report) -> list[str]:
     outage = outage_of(report.run)
     if outage is None:
         return []
-    return [f"Stopped: {outage.entrant} brought no answer for {outage.seconds:,.0f} s."]
+    why = f" {one_line(outage.cause, MAX_CAUSE)}" if outage.cause else ""
+    return [f"Stopped: {outage.entrant} brought no answer for {outage.seconds:,.0f} s.{why}"]
 
 
 def _resumption_notes(report: Report) -> list[str]:

@@ -126,7 +126,7 @@ def build_report(ledger: Ledger, run: RunRecord) -> Report:
         for record in records
     ]
     entrants = ledger.entrants(run)
-    money = money_of(spending(ledger, run), {entry.entrant.name: entry.rates for entry in entrants})
+    money = money_of(spending(ledger, run), entrants)
     top = dict(errors.most_common(MAX_ERRORS))
     unknown, budget = ledger.unknown_calls(run), budget_state(ledger, run)
     return Report(run, tasks, entrants, unknown, top, money, budget, canaries_usd(ledger, run))

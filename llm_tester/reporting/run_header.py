@@ -45,7 +45,7 @@ def _entrants(report: Report) -> list[str]:
     found = []
     for entry in report.entrants:
         entrant = entry.entrant
-        model = f"{entrant.provider}:{entrant.model}"
+        model = " then ".join(entrant.chain) or entrant.full_model
         named = entrant.name if entrant.name == model else f"{entrant.name} = {model}"
         asked = json.dumps(dict(entrant.parameters), ensure_ascii=False) if entrant.parameters else ""
         variant = f"prompt {entrant.prompt}" if entrant.prompt else ""

@@ -156,7 +156,7 @@ def _live_cells(lane: LaneProgress, elapsed: float) -> list[Text]:
     sign = "≥ " if lane.cost_unknown and known else ""
     mean = lane.moments.mean
     return [
-        safe(lane.entrant.entrant.name + (" (simulated)" if lane.entrant.simulated else "")),
+        safe(_live_name(lane)),
         Text(share(lane.done, lane.total)),
         Text("█" * filled, style="green") + Text("░" * (width - filled), style="dim"),
         Text("–" if mean is None else f"{mean:.3f}"),
@@ -165,6 +165,11 @@ def _live_cells(lane: LaneProgress, elapsed: float) -> list[Text]:
         Text(f"{lane.sent / elapsed:.1f}" if elapsed > 0 else "–"),
         Text(str(lane.errors), style="red" if lane.errors else ""),
     ]
+
+
+def _live_name(lane: LaneProgress) -> str:
+    name = lane.entrant.entrant.name + (" (simulated)" if lane.entrant.simulated else "")
+    return f"{name}\nwaits: {one_line(lane.trouble, 60)}" if lane.trouble else name
 
 
 def wrong_answers(rows: Iterable[Result]) -> Table:

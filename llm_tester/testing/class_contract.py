@@ -186,7 +186,9 @@ def _failure(rule: str, error: LLMTesterError) -> Finding:
 def _usage(response: Response) -> Finding:
     usage = response.usage
     if usage.inconsistent:
-        return Finding("usage", "failed", "; ".join(usage.inconsistent), "Counts of parts lie within the whole.")
+        text = "; ".join(usage.inconsistent)
+        fix = "Counts of parts lie within the whole." if " sum to " in text else "Write counts as whole numbers: 10."
+        return Finding("usage", "failed", text, fix)
     if usage.prompt_tokens is None or usage.completion_tokens is None:
         fix = 'Return {"input": ..., "output": ...} where the service tells them.'
         return Finding("usage", "note", "input or output is not reported: costs will be unknown", fix)

@@ -11,7 +11,7 @@ from llm_tester.config import CONFIG_NAME, Workspace
 from llm_tester.errors import ConfigurationError, LLMTesterError, MissingKeyError
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.loading import no_abrupt_end
+from llm_tester.llms.loading import importable, no_abrupt_end
 from llm_tester.llms.provider_factory import DiscoveredProvider, discovered, instantiate, read_config
 from llm_tester.llms.provider_sources import folder_source
 from llm_tester.llms.transport import proxy_for
@@ -24,6 +24,7 @@ from llm_tester.testing.server import LoopbackServer
 from llm_tester.testing.wire_contract import WireContract
 
 PATIENCE = 60.0
+INSTALLED = "installed: "
 OWN_SENDING = ("_call_llm_api", "attempt", "attempt_stream", "make_transport")
 
 
@@ -46,7 +47,11 @@ def check_folder(folder: Path, workspace: Workspace, *, call: bool = False) -> V
     said = read_config(file)
     name = said.get("name") if isinstance(said, dict) else None
     source = folder_source(name if isinstance(name, str) else folder.name, str(folder), folder)
-    return check_discovered(discovered(source, workspace), workspace, call=call)
+    provider = discovered(source, workspace)
+    # A package's own imports name it, and it may not be installed yet.
+    package = folder.resolve() if (folder / "__init__.py").is_file() else None
+    with importable(package.parent, package.name) if package else nullcontext():
+        return check_discovered(provider, workspace, call=call)
 
 
 def check_discovered(
@@ -60,7 +65,16 @@ def check_discovered(
     except LLMTesterError as error:
         fix = "Do that in the first call; or --call allows it." if guard.refused else error.hint
         return Verdict(provider.name, (Finding("loads", "failed", error.message, fix),))
-    return check_provider(made, call=call)
+    verdict = check_provider(made, call=call)
+    return Verdict(verdict.provider, (*_unconfigured(provider), *verdict.findings))
+
+
+def _unconfigured(provider: DiscoveredProvider) -> Iterator[Finding]:
+    """Wheels leave files out that are no code, unless they are named, and all works but for prices and models."""
+    if provider.source.startswith(INSTALLED) and provider.config_file is None:
+        text = f"no {CONFIG_NAME} was installed beside the module, in {provider.folder}: any model is accepted"
+        fix = "Where the package has one, name it as package data in pyproject.toml, and install it again."
+        yield Finding("configuration", "note", text, fix)
 
 
 def _tried(provider: BaseLLM, *, call: bool) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from llm_tester.config import Workspace
 from llm_tester.evals.execution import Execution
 from llm_tester.evals.preparing import RunOptions, prepare
 from llm_tester.llms.llm_registry import ProviderRegistry
+from llm_tester.reporting.tables import live
 
 if TYPE_CHECKING:
     from tests.evals.conftest import Bench
@@ -49,6 +50,18 @@ def test_now_and_then_a_line_tells_how_far_each_entrant_is(execution: Execution)
     assert isinstance(screen.file, io.StringIO)
     lines = screen.file.getvalue().splitlines()
     assert lines == ["rep:m: 3/3, 1 errors", "rep:n: 3/3, 0 errors"] * 2
+
+
+def test_why_an_entrant_waits_is_told(execution: Execution) -> None:
+    screen = Console(file=io.StringIO(), width=100)
+    execution.runner.lanes[0].trouble = "OverloadedError: HTTP 503: \x1b[31mbusy"
+    with execution.ledger:
+        progress._lines(screen, execution, Thrice())
+        screen.print(live(execution.runner.lanes, 1.0))
+    assert isinstance(screen.file, io.StringIO)
+    shown = screen.file.getvalue()
+    assert "rep:m: 0/3, 0 errors; waits: OverloadedError: HTTP 503: busy\n" in shown.replace("[31m", "")
+    assert "waits: OverloadedError" in shown.splitlines()[-3] or shown.count("waits: OverloadedError") >= 2
 
 
 def test_a_run_that_is_stopped_before_it_begins_sends_nothing(execution: Execution) -> None:

@@ -84,12 +84,18 @@ PAID = """
             return str(int(prompt.split()[0]) + 1), {"input": 1000, "output": 100}
 """
 
+SETTINGS = {
+    "run": {"canary": False},
+    "retry": {"max_retries": 1, "initial_delay": 0},
+    "circuit_breaker": {"enabled": False},
+}
+
 
 @pytest.fixture
 def unpriced(bench: Bench) -> Bench:
     """A run of three samples by a model without a price: one after a retry that was billed, one that timed out."""
     bench.task(parameters={"max_tokens": 500})
-    bench.write("config.json", {"run": {"canary": False}, "retry": {"max_retries": 1, "initial_delay": 0}})
+    bench.write("config.json", SETTINGS)
     folder = bench.provider("paid", PAID)
     prices(folder, cost_input=None, cost_output=None)
     assert bench.cli("run", "sums", "-m", "paid:m", "--yes").code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -101,6 +102,18 @@ def test_a_failure_that_may_pass_drops_nobody(bench: Bench, server: LoopbackServ
     server.play([*[Play(status=500)] * 2, answer])
     ended = bench.cli("run", "sums", "-m", "openai:m", "--json")
     assert (ended.code, ended.json["status"], ended.json["models"][0]["samples"]) == (0, "complete", 5)
+
+
+def test_a_server_that_is_not_there_is_named_at_once(bench: Bench, server: LoopbackServer) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    there = {"base_url": f"http://127.0.0.1:{port}/v1", "llm_models": [{"name": "m"}]}
+    bench.write("config.json", {"providers": {"openai": there}, "retry": {"max_retries": 1, "initial_delay": 0}})
+    ended = bench.cli("run", "sums", "-m", "openai:m", "--json")
+    assert (ended.code, ended.json["status"]) == (3, "incomplete")
+    assert f"ProviderConnectionError: ClientConnectorError at 127.0.0.1:{port}: Connect call failed" in ended.err
+    assert bench.sql("SELECT purpose, state, count(*) FROM calls GROUP BY 1") == [("canary", "failed", 1)]
 
 
 def test_a_dropped_entrant_is_tried_again_when_the_run_is_resumed(

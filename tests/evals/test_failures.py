@@ -41,7 +41,7 @@ def test_a_provider_s_failures_are_outcomes_and_the_run_goes_on(bench: Bench, si
     assert (ended.json["status"], ended.json["models"][0]["outcomes"]) == ("incomplete", {"correct": 2, "error": 4})
     rows = {sample: row for (sample, _), row in bench.results().items()}
     assert {sample: row.get("error") for sample, row in rows.items()} == {
-        "s1": "ProviderError: Odd: ZeroDivisionError: division by zero",
+        "s1": "ProviderError: Odd (provider.py:26): ZeroDivisionError: division by zero",
         "s2": "BadResponseError: Odd._call_llm_api returned str, not (text, usage)",
         "s3": 'BadResponseError: the usage has an unknown key "promt_tokens"',
         "s4": None,
@@ -52,7 +52,7 @@ def test_a_provider_s_failures_are_outcomes_and_the_run_goes_on(bench: Bench, si
         "s1": 1, "s2": 1, "s3": 1, "s4": 3, "s5": 1, "s6": 1,
     }  # fmt: skip
     shown = bench.cli("show", "last").out
-    assert "1 x drop:m: ProviderError: Odd: ZeroDivisionError: division by zero" in shown
+    assert "1 x drop:m: ProviderError: Odd (provider.py:26): ZeroDivisionError: division by zero" in shown
     assert "4 calls brought no answer and are left out of the scores" in shown
     tried = bench.sql(
         "SELECT number, a.status, a.error FROM attempts a JOIN calls USING (call) JOIN plan USING (run, position)"

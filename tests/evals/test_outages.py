@@ -73,7 +73,7 @@ def test_after_a_long_outage_the_run_stops_and_can_go_on(bench: Bench, server: L
     server.play(Down(10, 10**9, status=503))
     ended = bench.cli(*RUN, "--max-outage", "0.6")
     assert (ended.code, ended.json["status"]) == (3, "stopped")
-    assert "Stopped: openai:m brought no answer for 1 s." in ended.err
+    assert "Stopped: openai:m brought no answer for 1 s. OverloadedError: HTTP 503: " in ended.err
     outcomes = ended.json["models"][0]["outcomes"]
     # What was on its way when it went down may have failed for good; all else is left to do.
     assert outcomes["correct"] == 10
@@ -90,7 +90,7 @@ def test_after_a_long_outage_the_run_stops_and_can_go_on(bench: Bench, server: L
 def test_others_are_not_held_up(bench: Bench, server: LoopbackServer) -> None:
     down = Down(0, 10**9, status=503)
     server.play(lambda received: down(received) if received.body["model"] == "n" else right(received))
-    ended = bench.cli("run", "sums", "-m", "openai:m", "-m", "groq:n", "--max-outage", "0.6", "--json")
+    ended = bench.cli("run", "sums", "-m", "openai:m", "-m", "groq:n", "--max-outage", "1.5", "--json")
     assert (ended.code, ended.json["status"]) == (3, "stopped")
     by_model = {row["model"]: row for row in ended.json["models"]}
     assert by_model["openai:m"]["outcomes"] == {"correct": 40}
@@ -106,3 +106,30 @@ def test_ctrl_c_ends_the_wait(bench: Bench, server: LoopbackServer) -> None:
     assert (ended.code, ended.json["status"]) == (3, "stopped")
     assert ended.json["models"][0]["outcomes"] == {"not_run": 40}
     assert bench.sql("SELECT DISTINCT state FROM calls") == [("deferred",)]
+
+
+def test_samples_that_a_provider_always_fails_at_are_given_up(bench: Bench, server: LoopbackServer) -> None:
+    """With nothing else left to ask, they look like an outage; they are errors, and no reason to wait for long."""
+    poison = {"3", "17", "28"}
+    server.play(lambda asked: Play(status=500) if _number(asked) in poison else right(asked))
+    ended = bench.cli(*RUN)
+    assert (ended.code, ended.json["status"]) == (3, "incomplete")
+    assert ended.json["models"][0]["outcomes"] == {"correct": 37, "error": 3}
+    assert 3 * 4 <= server.by_status[500] <= 3 * 8
+
+
+def _number(received: Received) -> str:
+    return str(received.body["messages"][-1]["content"].split()[0])
+
+
+def test_a_provider_that_moved_is_named_when_a_run_goes_on(bench: Bench, server: LoopbackServer) -> None:
+    server.play(Down(10, 10**9, status=503))
+    assert bench.cli(*RUN, "--max-outage", "0.3").code == 3
+    host = server.url.removeprefix("http://")
+    with LoopbackServer(right) as other:
+        there = {"base_url": f"{other.url}/v1", "llm_models": [{"name": "m"}]}
+        bench.write("config.json", {"providers": {"openai": there}})
+        ended = bench.cli("resume", "last", "--retry-errors")
+        assert f"openai:m talks to {other.url.removeprefix('http://')} (calls so far went to {host})" in ended.out
+        # A canary is not needed where answers are stored.
+        assert other.count == 30

@@ -206,7 +206,8 @@ def test_whatever_a_drop_in_raises_becomes_a_provider_error(
     assert (error.provider, error.model, error.status) == ("p", "m", status)
     assert (provider.calls, len(error.attempts)) == (calls, calls)
     if raised is not error:
-        assert error.message == f"Broken: {type(raised).__name__}: {raised}"
+        assert error.message.endswith(f": {type(raised).__name__}: {raised}")
+        assert error.message.startswith("Broken (test_base.py:" if kind is ProviderError else "Broken: ")
 
 
 @pytest.mark.parametrize(
@@ -214,8 +215,9 @@ def test_whatever_a_drop_in_raises_becomes_a_provider_error(
     [
         ("text", "Broken._call_llm_api returned str, not (text, usage)", "bad_return"),
         (None, "Broken._call_llm_api returned NoneType, not (text, usage)", "bad_return"),
-        ((None, {}), "Broken._call_llm_api returned tuple, not (text, usage)", "bad_return"),
-        (("a", {}, 1), "Broken._call_llm_api returned tuple, not (text, usage)", "bad_return"),
+        ((None, {}), "Broken._call_llm_api returned tuple (NoneType, dict), not (text, usage)", "bad_return"),
+        (({}, "a"), "Broken._call_llm_api returned tuple (dict, str), not (text, usage)", "bad_return"),
+        (("a", {}, 1), "Broken._call_llm_api returned tuple (str, dict, int), not (text, usage)", "bad_return"),
         (("a", {"tokens": 1}), 'the usage has an unknown key "tokens"', "bad_usage"),
         (("a", [1]), "usage must be a dict or UsageData, not list", "bad_usage"),
     ],

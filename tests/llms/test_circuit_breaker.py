@@ -86,6 +86,43 @@ def test_calls_under_way_when_the_row_began_count_as_one_failure() -> None:
     assert (breaker.state, breaker.failures) == ("open", 10)
 
 
+def test_an_answer_to_a_call_from_before_the_row_does_not_end_it() -> None:
+    breaker = CircuitBreaker(3, clock=Clock())
+    early, slow = breaker.admit(), breaker.admit()
+    fail(breaker, ProviderTimeoutError("t"), 2)
+    breaker.success(early)
+    assert (breaker.failures, breaker.unbroken) == (2, 2)
+    later = breaker.admit()
+    breaker.success(slow)
+    breaker.success(later)
+    assert (breaker.failures, breaker.unbroken) == (0, 0)
+
+
+def test_a_row_knows_how_many_calls_are_under_way() -> None:
+    breaker = CircuitBreaker(2, clock=Clock())
+    wave = [breaker.admit() for _ in range(50)]
+    for permit in wave:
+        breaker.failure(permit, OverloadedError("down", status=500))
+    assert (breaker.state, breaker.failures, breaker.unbroken) == ("closed", 1, 50)
+    fail(breaker, OverloadedError("down", status=500), 48)
+    assert (breaker.state, breaker.opened) == ("closed", 0)
+    fail(breaker, OverloadedError("down", status=500))
+    assert breaker.opened == 1
+
+
+def test_in_one_of_five_failures_nothing_is_seen() -> None:
+    breaker = CircuitBreaker(5, clock=Clock())
+    under_way = [breaker.admit() for _ in range(20)]
+    for number in range(2000):
+        permit = under_way.pop(0)
+        if number % 5:
+            breaker.success(permit)
+        else:
+            breaker.failure(permit, OverloadedError("busy", status=503))
+        under_way.append(breaker.admit())
+    assert (breaker.state, breaker.opened) == ("closed", 0)
+
+
 def test_one_of_many_threads_is_the_probe() -> None:
     clock = Clock()
     breaker = opened(clock)

@@ -79,7 +79,7 @@ def test_two_folders_of_one_name_do_not_share_neighbours(tmp_path: Path) -> None
 )
 def test_code_that_cannot_be_imported(tmp_path: Path, code: str, message: str, hint: str) -> None:
     error = problem(tmp_path, code)
-    assert error.message.startswith(f"{tmp_path / 'provider.py'}: ")
+    assert error.message.startswith(f"{tmp_path / 'provider.py'}:1: ")
     assert message in error.message
     assert error.hint == hint
     assert error.__cause__ is not None

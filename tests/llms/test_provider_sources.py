@@ -237,7 +237,7 @@ def test_code_that_cannot_be_used_names_its_file(
     assert registry.discovered()["acme"].problem is None
     with pytest.raises(ProviderLoadError) as caught:
         registry.get("acme")
-    assert caught.value.message.startswith(f"{workspace / 'pack' / 'llm.py'}: ")
+    assert caught.value.message.startswith(f"{workspace / 'pack' / 'llm.py'}:")
     assert expected in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint.startswith(hint)

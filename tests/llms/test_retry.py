@@ -84,5 +84,6 @@ def test_every_policy_that_config_json_may_declare_is_finite(settings: RetrySett
 def test_why_no_further_attempt_is_made() -> None:
     assert STEADY.explain(1, BadRequestError("no")) == ""
     assert STEADY.explain(4, ProviderTimeoutError("no")) == "after 4 attempts"
+    assert STEADY.explain(1, ProviderTimeoutError("no")) == "after 1 attempt"
     assert STEADY.explain(1, OverloadedError("no", retry_after=90)) == "asked to wait 90 s, longer than 60 s"
     assert STEADY.explain(4, RateLimitError("no", retry_after=5)) == "after 4 attempts"

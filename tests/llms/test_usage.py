@@ -140,3 +140,12 @@ def test_whatever_is_reported_counts_are_counts(reported: dict[str, Any]) -> Non
         assert count is None or (type(count) is int and count >= 0)
     assert usage.latency_ms is None or 0 <= usage.latency_ms < math.inf
     assert usage.reported_cost is None or usage.reported_cost >= 0
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("output_tokens", "output"), ("input_tokens", "input"), ("cost", "reported_cost")]
+)
+def test_a_key_as_services_write_it_leads_to_ours(key: str, meant: str) -> None:
+    with pytest.raises(BadResponseError) as caught:
+        read_usage({key: 3})
+    assert caught.value.hint == f"Did you mean {meant}?"

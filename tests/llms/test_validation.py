@@ -165,3 +165,19 @@ def test_an_instance_is_asked_for_its_key(environment: dict[str, str], state: st
 def test_an_instance_of_a_broken_class_fails_by_its_class() -> None:
     verdict = validate_provider_implementation(WrongKey(ProviderConfig(name="x")))
     assert [rule for rule, *_ in failures(verdict)] == ["usage keys"]
+
+
+class WantsKey(Plain):
+    def headers(self) -> str:
+        return f"Bearer {self.get_api_key()}"
+
+
+def test_a_class_that_wants_a_key_needs_the_name_of_its_variable() -> None:
+    (found,) = [one for one in validate_provider_implementation(WantsKey()).findings if one.rule == "key"]
+    assert (found.state, found.text) == ("note", "it asks for its key, and config.json names no env_key")
+    assert '"env_key"' in found.fix
+    with_it = WantsKey(ProviderConfig(name="w", open_catalogue=True, env_key="W_KEY"))
+    assert [one.text for one in validate_provider_implementation(with_it).findings if one.rule == "key"] == [
+        "W_KEY is not set"
+    ]
+    assert "key" not in [one.rule for one in validate_provider_implementation(Plain()).findings]

@@ -15,7 +15,7 @@ from llm_tester.testing.traffic import Rate, TokenBucket
 T = TypeVar("T")
 
 
-class _Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Skipping(selectors.DefaultSelector):
     """Where there is nothing to do before a moment, that moment is now."""
 
     skipped = 0.0
@@ -81,7 +81,7 @@ class Acme(BaseLLM):
         while not first and not self._bucket.take():
             pass
 
-    async def _call_llm_api(
+    async def _call_llm_api(  # type: ignore[override]
         self, prompt: str, system_prompt: str, model_name: str, model_config: ModelConfig
     ) -> tuple[str, UsageData]:
         self._began = self.clock() if self._began is None else self._began

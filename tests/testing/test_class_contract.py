@@ -65,6 +65,11 @@ class BadCounts(Local):
         return prompt, {"input": 3, "cached_input": 5, "output": 1}
 
 
+class WordCounts(Local):
+    def _call_llm_api(self, prompt: str, *rest: Any) -> tuple[str, Usage]:
+        return prompt, {"input": "1 tokens", "output": 1}
+
+
 class NoCounts(Local):
     applies = frozenset()
 
@@ -128,7 +133,8 @@ def test_it_can_be_checked_from_a_test_that_runs_on_a_loop() -> None:
         (BadReturn, "answer", "_call_llm_api returned str, not (text, usage)", "Return (text, {"),
         (BadKey, "answer", 'the usage has an unknown key "promt_tokens"', "Did you mean prompt_tokens"),
         (BadCounts, "usage", "the parts of input sum to 5, more than 3", "Counts of parts lie within the whole."),
-        (Plain, "answer", "ProviderError: Plain: RuntimeError: what", "error_for_status(status, message)"),
+        (WordCounts, "usage", "input is '1 tokens'", "Write counts as whole numbers"),
+        (Plain, "answer", "): RuntimeError: what", "error_for_status(status, message)"),
         (Refuses, "answer", "AuthenticationError: the key is refused", ""),
         (Fussy, "odd prompts", "IndexError", "error_for_status"),
         (Stateful, "threads", "4 calls at once got other answers than one after the other", "Keep nothing of a call"),
