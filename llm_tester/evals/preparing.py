@@ -25,6 +25,8 @@ from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Message, Request
 from llm_tester.version import __version__
 
+MOST_MODELS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -188,6 +190,7 @@ def prepare(workspace: Workspace, registry: ProviderRegistry, options: RunOption
     _check_name(workspace, options.name)
     tasks = [load_task(name, workspace) for name in names]
     _refuse_twice([task.name for task in tasks])
+    _refuse_bare_providers(models, registry)
     entrants = make_entrants(models, registry.discovered())
     planned = [_planned(entrant, registry) for entrant in entrants]
     seed = defaults.seed if options.seed is None else options.seed
@@ -245,6 +248,20 @@ def check_writable(workspace: Workspace) -> None:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir():
             raise ConfigurationError(f"{existing} is a file, but a folder is needed there", hint="Move the file away.")
+
+
+def _refuse_bare_providers(models: Sequence[str | EntrantConfig], registry: ProviderRegistry) -> None:
+    for given in models:
+        named = given if isinstance(given, str) else given.model
+        if named in registry.discovered():
+            listed = [f"{named}:{entry.name}" for entry in registry.get(named).config.llm_models]
+            shown = ", ".join(listed[:MOST_MODELS]) + (
+                f" and {len(listed) - MOST_MODELS} more" * (len(listed) > MOST_MODELS)
+            )
+            raise ConfigurationError(
+                f'"{named}" is a provider and names no model: expected provider:model',
+                hint=f"It has {shown}." if listed else f"Write {named}:MODEL.",
+            )
 
 
 def _refuse_twice(names: list[str]) -> None:

@@ -95,8 +95,8 @@ def leaderboard_grid(report: Report, task: TaskReport) -> Grid:
             interval_text(standing) or "–",
             range_text(money.per(asked(standing))),
             range_text(money.per(standing.outcomes[Outcome.CORRECT])),
-            amount_text(money.total.amount),
-            range_text(money.undiscounted.amount),
+            amount_text(money.total.amount if money.total.calls else None),
+            range_text(money.undiscounted.amount if money.total.calls else None),
             coverage_text(standing),
             latency_text(standing),
         )

@@ -49,7 +49,9 @@ def tokens_text(standing: Standing) -> str:
 
 
 def cost_text(standing: Standing) -> str:
-    """What the answers cost at their rates; "≥" where some of it is unknown."""
+    """What the answers cost at their rates; "≥" where some of it is unknown, and a dash where nothing was asked."""
+    if standing.outcomes[Outcome.NOT_RUN] == standing.planned and not standing.cost_usd and not standing.unknown_calls:
+        return "–"
     if standing.cost_usd is None:
         return "unknown"
     return f"{'≥ ' if standing.unknown_calls else ''}{dollars(standing.cost_usd)}"

@@ -92,7 +92,7 @@ def _blocks(title: str, rows: Iterable[Sequence[Text]]) -> Iterator[Text]:
     yield Text(title, style="bold")
     for name, score, interval, outcomes, tokens, cost, latency, scored in rows:
         yield Text("\n") + name
-        yield Text(f"  score {score} ({interval}), scored {scored}")
+        yield Text(f"  score {score}{f' ({interval})' if interval.plain else ''}, scored {scored}")
         yield Text(f"  {' '.join(outcomes.plain.split())}")
         yield Text(f"  tokens {tokens}, cost {cost}, latency {latency}")
     yield Text("")

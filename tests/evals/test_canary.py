@@ -150,3 +150,14 @@ def test_a_canary_stays_within_the_budget(bench: Bench, server: LoopbackServer) 
     assert ended.code == 3
     assert "Stopped: " in ended.err
     assert server.count == 0
+
+
+def test_an_entrant_that_was_not_asked_has_a_dash_for_its_cost(bench: Bench, server: LoopbackServer) -> None:
+    assert bench.cli(*RUN).code == 3
+    shown = bench.cli("show", "last").out
+    assert "()" not in shown
+    page = bench.cli("report", "last", "--format", "html", "--output", "-").out
+    board = next(row for row in page.split("<tr") if "groq:m" in row and "0/5" in row)
+    assert "$0" not in board.partition("</tr>")[0]
+    (line,) = [row for row in bench.cli("report", "last", "--format", "md").out.splitlines() if "5 not run" in row]
+    assert "unknown" not in line

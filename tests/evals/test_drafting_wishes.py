@@ -50,3 +50,9 @@ def test_one_that_fits_is_not(bench: Bench, content: bytes, encoding: str) -> No
 def test_a_file_that_is_not_there_is_told_with_the_option(bench: Bench) -> None:
     said = bench.cli(*NEW).error()
     assert said == "t.csv: there is no such file or folder\n  --from names it, from the folder that you are in.\n"
+
+
+def test_a_provider_in_place_of_a_model_is_told_with_its_models(bench: Bench) -> None:
+    bench.task()
+    said = bench.cli("run", "sums", "-m", "stub").error()
+    assert said.startswith('"stub" is a provider and names no model: expected provider:model\n  It has stub:stub.')

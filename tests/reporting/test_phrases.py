@@ -93,7 +93,7 @@ def test_outcomes_tokens_costs_and_latencies() -> None:
     assert latency_text(found) == "5 ms"
     assert latency_text(standing("a", [1.0] * 60, latency_ms=1500.0)) == "1.5 s / 1.5 s"
     empty = standing("a", [])
-    assert (tokens_text(empty), cost_text(empty), latency_text(empty)) == ("–", "unknown", "–")
+    assert (tokens_text(empty), cost_text(empty), latency_text(empty)) == ("–", "–", "–")
 
 
 def test_notes_say_what_is_missing() -> None:
