@@ -77,7 +77,7 @@ class Range:
         """Kill a run at an instant that `chance` chooses, resume it, and count."""
         room = self._room(name)
         with room.start("run", "sums", "-m", "p:m", "--yes", "--name", "r", "--max-connections", "8") as process:
-            self._server.wait_for(chance.randint(1, SAMPLES), timeout=20)
+            self._server.wait_for(chance.randint(1, SAMPLES), timeout=60)
             time.sleep(chance.uniform(0, 2 * LATENCY))
             alive = process.poll() is None
             process.kill()

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from llm_tester.llms.offline import OfflineProvider
     from llm_tester.llms.provider_factory import create_provider, discover_provider_classes, load_provider_config
     from llm_tester.llms.provider_manager import ProviderManager
+    from llm_tester.llms.response_cache import ResponseCache
     from llm_tester.llms.retry import RetryPolicy
     from llm_tester.llms.streams import AsyncStream, Stream
     from llm_tester.llms.validation import validate_provider_implementation
@@ -136,6 +137,7 @@ _MODULES = {
     "llms.offline": ("OfflineProvider",),
     "llms.provider_factory": ("create_provider", "discover_provider_classes", "load_provider_config"),
     "llms.provider_manager": ("ProviderManager",),
+    "llms.response_cache": ("ResponseCache",),
     "llms.retry": ("RetryPolicy",),
     "llms.streams": ("AsyncStream", "Stream"),
     "llms.validation": ("validate_provider_implementation",),
@@ -188,6 +190,7 @@ __all__ = [
     "Rates",
     "Request",
     "Response",
+    "ResponseCache",
     "RetryPolicy",
     "Run",
     "Sample",

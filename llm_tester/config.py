@@ -119,6 +119,15 @@ class FallbackSettings(Document):
     """Models that stand behind each other, by the name under which a run asks them: -m chain:NAME."""
 
 
+class CacheSettings(Document):
+    """Whether runs give answers again that were bought before."""
+
+    enabled: bool = False
+    """Whether runs do that without --cache."""
+    ttl: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 86_400
+    """For how many seconds an answer may be given again."""
+
+
 class Settings(Document):
     """The workspace's config.json. Everything has a default."""
 
@@ -134,6 +143,8 @@ class Settings(Document):
     """When a model that keeps failing is left alone."""
     fallback: FallbackSettings = Field(default_factory=FallbackSettings)
     """Which providers stand in for one that fails, where a call names none."""
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    """Whether, and for how long, answers are given again."""
     budgets: tuple[BudgetLimit, ...] = ()
     """Limits that all runs of the workspace share, such as {"usd": "5", "per": "day", "provider": "openai"}."""
     on_unsupported: Literal["error", "warn", "drop"] = "warn"

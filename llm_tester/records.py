@@ -236,6 +236,9 @@ class Response:
     simulated: bool = False
     call_id: str = ""
     allowance: Allowance | None = None
+    cached: bool = False
+    """Whether it was bought by an earlier call, `cached_from` by its call_id; cost and latency are that call's."""
+    cached_from: str = ""
 
     @property
     def model_mismatch(self) -> bool:

@@ -94,7 +94,7 @@ def _summary(response: Response) -> str:
     counted = usage.input is not None and usage.output is not None
     cost = dollars(response.cost.usd) if response.cost.usd is not None else "cost unknown"
     parts = [
-        f"{response.provider}:{response.served_model}",
+        f"{response.served_provider}:{response.served_model}",
         f"{usage.input:,} in, {usage.output:,} out" if counted else "tokens unknown",
         f"{cost} (simulated)" if response.simulated else cost,
     ]
@@ -108,6 +108,7 @@ def _as_json(response: Response) -> dict[str, Any]:
     return {
         "text": response.text,
         "model": f"{response.provider}:{response.model}",
+        **({} if response.served_provider == response.provider else {"served_provider": response.served_provider}),
         "served_model": response.served_model,
         "finish_reason": response.finish_reason,
         "usage": response.usage.counts(),

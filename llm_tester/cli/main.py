@@ -44,6 +44,7 @@ COMMANDS = {
     "providers": Entry("providers", "List, show, check and make providers."),
     "models": Entry("models", "List models with prices and limits; bring prices up to date."),
     "prices": Entry("prices", "Compare the catalogues' prices with the installed genai-prices."),
+    "cache": Entry("cache", "Show and prune the answers that run --cache gives again."),
     "config": Entry("config", "Show every setting and where its value comes from."),
     "schema": Entry("schema", "Print the JSON Schema of config.json and task.json, for editors."),
 }

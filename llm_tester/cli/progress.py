@@ -43,7 +43,7 @@ def header(console: Console, execution: Execution, broken: dict[str, str]) -> No
             console.print(safe(f"  {entrant.entrant.name} has no prices: its cost will be unknown"))
     for note in price_notes(run, execution.entrants):
         console.print(safe(f"  {note}"), style="yellow", soft_wrap=True)
-    for line in doubtful(_parameters(execution)):
+    for line in [*doubtful(_parameters(execution)), *execution.notes]:
         console.print(safe(f"  {line}"), style="yellow", soft_wrap=True)
     for name, problem in broken.items():
         console.print(safe(f"  broken provider, not used: {name}: {problem}"), style="yellow", soft_wrap=True)

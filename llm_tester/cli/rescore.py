@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from llm_tester.cli.console import JsonOption, RunArgument, WorkspaceOption, ledger, out, print_json, single
+from llm_tester.cli.console import JsonOption, RunArgument, WorkspaceOption, err, ledger, out, print_json, single
 from llm_tester.evals.rescoring import Change, Flip
 from llm_tester.evals.rescoring import rescore as scored_again
 from llm_tester.reporting.tables import listing, safe
@@ -27,6 +27,8 @@ def rescore(
     with ledger(named) as opened:
         record = opened.run(run)
         found = scored_again(opened, record, task)
+    for note in found.notes:
+        err().print(safe(f"Warning: {note}"), soft_wrap=True)
     if as_json:
         rows = [change.to_json() for change in found.changes]
         print_json({"run": record.id, "version": found.version, "changes": rows})

@@ -14,6 +14,7 @@ from llm_tester.cli.console import JsonOption, WorkspaceOption, err, out, print_
 from llm_tester.cli.main import print_error
 from llm_tester.cli.progress import closing, header, watching, write_report
 from llm_tester.cli.run_options import (
+    CacheOption,
     CanaryOption,
     ConnectionsOption,
     EntrantOption,
@@ -60,6 +61,7 @@ def run(
     budget: BudgetOption = None,
     canary: CanaryOption = None,
     max_outage: OutageOption = None,
+    cache: CacheOption = None,
     fail_under: ThresholdOption = None,
     name: NameOption = None,
     project: ProjectOption = None,
@@ -82,6 +84,7 @@ def run(
         epochs=epochs,
         canary=canary,
         max_outage=max_outage,
+        cache=cache,
     )
     with quiet(as_json):
         prepared = prepare(here, registry, options)

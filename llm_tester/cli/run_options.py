@@ -15,7 +15,7 @@ ModelOption = Annotated[
     list[str] | None, typer.Option("-m", "--model", metavar="P:M", help="provider:model; once per model.")
 ]
 PromptOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="A prompt of the task; once per variant to compare.")
+    list[str] | None, typer.Option(metavar="NAME", help="A prompt of the task, or default; once per variant.")
 ]
 ParamOption = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter for every model of -m.")]
 ParamsOption = Annotated[
@@ -31,6 +31,9 @@ ConnectionsOption = Annotated[
 EpochsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Ask each sample this often.")]
 CanaryOption = Annotated[
     bool | None, typer.Option("--canary/--no-canary", help="Try each model with one call first; a bad key drops it.")
+]
+CacheOption = Annotated[
+    bool | None, typer.Option("--cache/--no-cache", help="Take answers that earlier runs with --cache bought, for $0.")
 ]
 OutageOption = Annotated[
     float | None,

@@ -10,7 +10,7 @@ import typer
 
 from llm_tester.cli.console import JsonOption, WorkspaceOption, out, print_json, single, workspace
 from llm_tester.errors import ConfigurationError
-from llm_tester.evals.checking import CHANCE_LIMIT, TaskCheck, check_task
+from llm_tester.evals.checking import TaskCheck, check_task
 from llm_tester.evals.drafting import MadeTask, Wish, draft_task
 from llm_tester.evals.scaffold import make_task
 from llm_tester.evals.tasks import FoundTask, find_tasks, load_task
@@ -55,6 +55,7 @@ def check(name: NameArgument, named: WorkspaceOption = None) -> None:
     screen.print(safe(found.prompt), style="dim")
     screen.print()
     doubts = [f"Warning: parameters: {line}" for line in doubtful(task.config.parameters)]
+    doubts += [f"Warning: {note}." for note in task.notes()]
     for line in [*findings(found), *doubts]:
         screen.print(safe(line))
     raise typer.Exit(0 if found.passed else 1)
@@ -71,14 +72,15 @@ def findings(found: TaskCheck) -> list[str]:
         lines.append(f"Of {counted(found.unproved, 'sample')} the scorer knows no right answer, so nothing is proved.")
     elif found.passed:
         lines.append("Every gold satisfies its schema and scores 1.000 against itself.")
-    lines += [
-        f'Warning: no gold has "{path}", which a rule or a weight of the scorer names.' for path in found.unused_rules
-    ]
+    lines += [f"Warning: {note}" for note in found.rule_notes]
     if found.chance is not None:
         lines.append(f"Golds shuffled among samples score {found.chance:.3f}.")
-        if found.chance > CHANCE_LIMIT:
+        if found.majority is not None:
+            option, share = found.majority
+            lines.append(f'To answer "{option}", the most frequent of {found.choices} choices, always: {share:.3f}.')
+        if found.chance > found.chance_limit:
             named = ", ".join(f"{path or 'the answer'} ({share:.0%} alike)" for path, share in found.causes)
-            lines.append(f"Warning: that is above {CHANCE_LIMIT}: guessing is rewarded. {named}".rstrip())
+            lines.append(f"Warning: that is above {found.chance_limit:.2g}: guessing is rewarded. {named}".rstrip())
     return lines
 
 

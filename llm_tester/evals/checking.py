@@ -6,11 +6,12 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
+from llm_tester.evals.golds import sound_samples
 from llm_tester.evals.samples import Answer, Sample, transcript
-from llm_tester.evals.scorers import FieldsScorer
+from llm_tester.evals.scorers import AnyScorer, ChoiceScorer
 from llm_tester.evals.tasks import Task
+from llm_tester.evals.unused_paths import PathUse
 
 CHANCE_LIMIT = 0.05
 SHUFFLES = 5
@@ -23,8 +24,10 @@ class TaskCheck:
 
     `imperfect` names samples whose own gold does not score 1; `chance` is the mean score of golds shuffled among
     samples, `causes` the fields that raise it with the share of shuffled golds that they match; `unused_rules` are
-    rules whose path no gold has; of `unproved` samples nobody knows an answer that is right for sure. `has_example`:
-    the task can say how a right answer looks.
+    rules whose path no gold has, and `rule_notes` say so with near names; of `unproved` samples nobody knows an answer
+    that is right for sure. `has_example`:
+    the task can say how a right answer looks. Of a choice among `choices`, `majority` is the most frequent right one
+    and its share.
     """
 
     samples: int
@@ -35,6 +38,14 @@ class TaskCheck:
     unused_rules: tuple[str, ...] = ()
     unproved: int = 0
     has_example: bool = False
+    rule_notes: tuple[str, ...] = ()
+    majority: tuple[str, float] | None = None
+    choices: int = 0
+
+    @property
+    def chance_limit(self) -> float:
+        """Above this, guessing is rewarded: of a choice, what even golds would give is no reward."""
+        return CHANCE_LIMIT + (1 / self.choices if self.choices else 0)
 
     @property
     def passed(self) -> bool:
@@ -51,36 +62,42 @@ async def _check(task: Task, chance: random.Random) -> TaskCheck:
     prompt, count, unproved = "", 0, 0
     imperfect: list[tuple[str, float]] = []
     scorer = task.config.scorer
-    unused = {*scorer.fields, *scorer.weights} if isinstance(scorer, FieldsScorer) else set()
+    use = PathUse(scorer)
     kept: list[Sample] = []
-    for sample in task.samples():
-        task.check_gold(sample)
+    options: Counter[str] = Counter()
+    for sample in sound_samples(task):
         rendered = [task.messages(sample, variant) for variant in task.prompts]
         prompt = prompt or transcript([turn for turn in rendered[0] if turn.role != "system"])
         count += 1
         own = task.scorer.gold_answer(sample.target)
         value = 1.0 if own is None else (await task.score(sample, Answer(own, "stop"))).value
         unproved += own is None
+        if isinstance(scorer, ChoiceScorer):
+            options[scorer.gold_answer(sample.target)] += 1
         if value < 1.0:
             imperfect.append((sample.id, value))
         _keep(kept, sample, count, chance)
-        unused -= paths(sample.target)
+        use.add(sample.target)
     level, causes = await _chance_level(task, kept, chance)
     return TaskCheck(
-        count, prompt, tuple(imperfect), level, causes, tuple(sorted(unused)), unproved, hasattr(scorer, "example")
+        count,
+        prompt,
+        tuple(imperfect),
+        level,
+        causes,
+        use.unused,
+        unproved,
+        hasattr(scorer, "example"),
+        use.notes(),
+        *_majority(options, scorer),
     )
 
 
-def paths(value: Any, path: str = "") -> set[str]:
-    """The paths of all that stands in a JSON value, as the rules of `fields` name them."""
-    found = {path}
-    if isinstance(value, dict):
-        for key, item in value.items():
-            found |= paths(item, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for item in value:
-            found |= paths(item, f"{path}[]")
-    return found
+def _majority(options: Counter[str], scorer: AnyScorer) -> tuple[tuple[str, float] | None, int]:
+    if not isinstance(scorer, ChoiceScorer):
+        return None, 0
+    option, times = options.most_common(1)[0]
+    return (option, times / options.total()), len(scorer.choices)
 
 
 def _keep(kept: list[Sample], sample: Sample, seen: int, chance: random.Random) -> None:

@@ -14,6 +14,7 @@ from llm_tester.evals.cells import Cells, CellType
 from llm_tester.evals.folders import folder_rows
 from llm_tester.evals.rows import Row, csv_rows, is_csv, jsonl_rows, missing_column
 from llm_tester.evals.samples import Sample, transcript
+from llm_tester.evals.scorers.numbers import DecimalMark
 from llm_tester.records import Message, Role, digest
 
 ALIASES = {"input": ("input", "source"), "target": ("target", "expected")}
@@ -65,6 +66,8 @@ class SamplesConfig(Document):
     """UTF-8, or what a byte order mark says, where absent."""
     types: dict[str, CellType] = Field(default_factory=dict)
     """What columns hold: text, number, integer, boolean or json; as the output schema says where absent."""
+    decimal_mark: DecimalMark = "."
+    """What stands before the decimals of numbers in cells. Where it is a comma, points may set thousands apart."""
     skip: tuple[Literal["duplicates", "empty"], ...] = ()
     """What is left out and is no error: samples that say the same as an earlier one, or lack input or target."""
     inputs: str | None = None
@@ -88,7 +91,7 @@ def read_samples(
     `left_out` is told of each row that `skip` leaves out, and why.
     """
     config = config or SamplesConfig(file=str(path))
-    cells = cells or Cells(config.types)
+    cells = cells or Cells(config.types, decimal_mark=config.decimal_mark)
     skipped = left_out or _nobody
     seen: dict[str, int | Path] = {}
     contents: dict[str, int] = {}
@@ -187,6 +190,7 @@ def _sample(row: Row, columns: FieldMap, cells: Cells, *, skip_empty: bool) -> S
         files=_file_names(record if file_is_plain else {}, where),
         metadata=_metadata(row, columns, cells, plain=file_is_plain),
         turns=turns,
+        where=where,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from llm_tester.evals.checking import check_task
 from llm_tester.evals.datasets import ALIASES, KNOWN, FieldMap, SamplesConfig, read_samples
 from llm_tester.evals.output import SchemaOutput
 from llm_tester.evals.profiles import Profile, listed
-from llm_tester.evals.rows import Row, column_names, is_csv, missing_column
+from llm_tester.evals.rows import Row, column_names, encoding_note, is_csv, missing_column
 from llm_tester.evals.scaffold import task_folder, writing
 from llm_tester.evals.scorers import SCORERS
+from llm_tester.evals.scorers.numbers import DecimalMark
 from llm_tester.evals.tasks import TASK_FILE, Task, TaskConfig, is_task
 
 SCHEMA_FILE = "schema.json"
+_OF_OBJECTS = ("fields", "json_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,11 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
     """
     folder = task_folder(name, workspace)
     _require_scorer(wish.scorer)
+    _require_one_target(wish)
     columns, samples = _columns(wish)
     survey = _survey(wish.source, columns, samples)
-    samples = samples.model_copy(update={"skip": tuple(sorted(survey.left_out))})
+    mark = _decimal_mark(survey.profile)
+    samples = samples.model_copy(update={"skip": tuple(sorted(survey.left_out)), "decimal_mark": mark})
     schema = survey.profile.schema() if survey.profile.structured else None
     described = _config(name, wish, columns, survey)
     _prove(described, samples, schema, wish.source)
@@ -81,12 +85,20 @@ def draft_task(name: str, workspace: Workspace, wish: Wish) -> MadeTask:
     kept = samples.model_dump(mode="json", exclude_defaults=True) | {"file": copy}
     described["samples"] = kept if len(kept) > 1 else copy
     _write(folder, wish.source, copy, samples, {TASK_FILE: described, SCHEMA_FILE: schema})
-    return MadeTask(folder, survey.count, described["scorer"]["type"], tuple(_notes(survey, described)))
+    return MadeTask(folder, survey.count, described["scorer"]["type"], tuple(_notes(wish, survey, described)))
 
 
 def _require_scorer(named: str | None) -> None:
     if named is not None and named not in SCORERS:
         raise ConfigurationError(f'there is no scorer "{named}"', hint=suggestion(named, SCORERS))
+
+
+def _require_one_target(wish: Wish) -> None:
+    if len(wish.target) > 1 and wish.scorer not in (None, *_OF_OBJECTS):
+        raise ConfigurationError(
+            f'the scorer "{wish.scorer}" takes one target, and {len(wish.target)} are named',
+            hint=f"Name one --target, or leave --scorer away: several are scored by {_OF_OBJECTS[0]}.",
+        )
 
 
 def _columns(wish: Wish) -> tuple[FieldMap, SamplesConfig]:
@@ -104,7 +116,9 @@ def _columns(wish: Wish) -> tuple[FieldMap, SamplesConfig]:
         inside = next(iter(wish.target), None)
         return FieldMap(), SamplesConfig(file=str(source), encoding=wish.encoding, inputs=wish.input, targets=inside)
     if not source.exists():
-        raise ConfigurationError(f"{source}: there is no such file or folder", hint="Mend --from.")
+        raise ConfigurationError(
+            f"{source}: there is no such file or folder", hint="--from names it, from the folder that you are in."
+        )
     given = [name for name in (wish.id, wish.input, *wish.target) if name is not None]
     readable = is_csv(source) or source.suffix.lower() == ".jsonl"
     names = column_names(source, wanted=given, encoding=wish.encoding) if readable else []
@@ -140,11 +154,23 @@ def _survey(source: Path, columns: FieldMap, samples: SamplesConfig) -> _Survey:
     return survey
 
 
+def _decimal_mark(profile: Profile) -> DecimalMark:
+    """A comma where cells show it; where others have a point, those with a comma stay texts."""
+    parts = profile.parts.values()
+    commas = [part for part in parts if part.comma_cells]
+    if commas and any(part.decimal_points for part in parts):
+        for part in commas:
+            part.keep_commas_as_text()
+        return "."
+    return "," if commas else "."
+
+
 def _config(name: str, wish: Wish, columns: FieldMap, survey: _Survey) -> dict[str, Any]:
     profile = survey.profile
     scorer = wish.scorer or _scorer(profile)
     rules = {"fields": dict(profile.rules())} if scorer == "fields" else {}
     choices = {"choices": profile.options} if scorer == "choice" and profile.options else {}
+    mark = {"decimal_mark": ","} if scorer == "numeric" and profile.decimal_commas else {}
     prompt = _with_input(wish.prompt) if wish.prompt else f"{_literal(_question(profile, scorer))}\n\n{{{{ input }}}}"
     found: dict[str, Any] = {
         "name": name,
@@ -153,7 +179,7 @@ def _config(name: str, wish: Wish, columns: FieldMap, survey: _Survey) -> dict[s
         "samples": str(wish.source),
         "fields": columns.model_dump(mode="json", exclude_defaults=True),
         "output": {"schema": SCHEMA_FILE} if profile.structured else None,
-        "scorer": {"type": scorer} | {key: value for key, value in (rules | choices).items() if value},
+        "scorer": {"type": scorer} | {key: value for key, value in (rules | choices | mark).items() if value},
         "parameters": {"temperature": 0, "max_tokens": _max_tokens(scorer, survey.longest)},
     }
     return {key: value for key, value in found.items() if value}
@@ -239,11 +265,14 @@ def _copy(source: Path, to: Path, samples: SamplesConfig) -> None:
 _WHY = {"duplicates": "say the same as an earlier one", "empty": "have no input or no target"}
 
 
-def _notes(survey: _Survey, described: Mapping[str, Any]) -> list[str]:
+def _notes(wish: Wish, survey: _Survey, described: Mapping[str, Any]) -> list[str]:
     notes = [
         f'samples that {_WHY[why]} are left out ("skip" in {TASK_FILE}): {count:,}, the first is {survey.first[why]}'
         for why, count in sorted(survey.left_out.items())
     ]
+    doubt = encoding_note(wish.source, wish.encoding)
+    notes += [doubt] if doubt else []
+    notes += _comma_notes(survey.profile, described["scorer"])
     for key, part in survey.profile.parts.items():
         if part.ambiguous_dates:
             notes.append(
@@ -253,3 +282,19 @@ def _notes(survey: _Survey, described: Mapping[str, Any]) -> list[str]:
     if described["scorer"]["type"] == "exact" and survey.profile.longest > 100:
         notes.append("the targets are long texts, which an answer will rarely match to the letter")
     return notes
+
+
+def _comma_notes(profile: Profile, scorer: Mapping[str, Any]) -> Iterator[str]:
+    if "decimal_mark" in scorer:
+        yield f'the targets have decimal commas: the scorer reads 1.262,40 as 1262.4 ("decimal_mark" in {TASK_FILE})'
+    for key, part in profile.parts.items():
+        if part.comma_cells:
+            yield (
+                f'"{key}" holds numbers with a decimal comma: 1.262,40 is read as 1262.4 '
+                f'("decimal_mark" of the samples in {TASK_FILE})'
+            )
+        elif part.decimal_commas:
+            yield (
+                f'"{key}" holds texts of numbers with a decimal comma, which stay texts and are compared as numbers '
+                f'("decimal_mark" of its rule in {TASK_FILE})'
+            )

@@ -17,6 +17,7 @@ from llm_tester.errors import LedgerError
 from llm_tester.evals.halt import Halt
 from llm_tester.evals.lanes import LaneProgress
 from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.ledger_cache import LedgerCache
 from llm_tester.evals.results import results
 from llm_tester.evals.run_budgets import run_budget
 from llm_tester.evals.run_notes import note_end
@@ -44,6 +45,7 @@ class Execution:
     hosts: Mapping[int, str] = field(default_factory=dict)
     """By entrant the host that its calls go to now."""
     unknown: Sequence[UnknownCall] = ()
+    notes: Sequence[str] = ()
     interrupted_by: int | None = field(default=None)
 
     def go(self) -> str:
@@ -122,8 +124,13 @@ def make_execution(
     entrants = ledger.entrants(run)
     total = run.epochs * sum(record.planned for record in records)
     budget, halt = run_budget(ledger, run, limits), Halt()
+    kept = run.settings.get("cache")
     manager = ProviderManager(
-        registry=registry, max_connections=run.settings["max_connections"], patience=halt, budget=budget
+        registry=registry,
+        max_connections=run.settings["max_connections"],
+        patience=halt,
+        budget=budget,
+        cache=None if kept is None else LedgerCache(ledger, kept["ttl"]),
     )
     lanes = [LaneProgress(entrant, total) for entrant in entrants]
     if ledger.has_begun(run):

@@ -122,10 +122,11 @@ def price_key(connection: sqlite3.Connection, rates: Rates) -> int:
 def write_answer(connection: sqlite3.Connection, call: int, response: Response, entrant: EntrantRecord) -> None:
     """An answer with usage, cost and attempts, priced by who gave it."""
     price = entrant.price_of(response.attempts[-1]) if response.attempts else entrant.price
+    source = _bought_by(connection, response) if response.cached else None
     usage = response.usage
     served = response.served_model if response.served_model != response.model else None
     connection.execute(
-        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             call,
             storable(response.text),
@@ -138,13 +139,27 @@ def write_answer(connection: sqlite3.Connection, call: int, response: Response, 
             response.served_provider if response.served_provider != response.provider else None,
             served,
             to_json(response.not_applied) if response.not_applied else None,
+            source,
         ),
     )
+    if source is not None:
+        # At the rates of the day on which it was bought.
+        copied = "INSERT INTO costs SELECT ?, price, token_class, tokens, picodollars FROM costs WHERE call = ?"
+        connection.execute(copied, (call, source))
+        end_call(connection, call, "answered")
+        return
     connection.executemany(
         "INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *line) for line in billed_lines(response.cost, price)]
     )
     write_attempts(connection, call, response.attempts, entrant)
     end_call(connection, call, "answered")
+
+
+def _bought_by(connection: sqlite3.Connection, response: Response) -> int:
+    row = connection.execute("SELECT call FROM calls WHERE call_id = ?", (response.cached_from,)).fetchone()
+    if row is None:
+        raise LedgerError("a kept answer is no longer in the ledger", hint="Resume the run; it is bought again.")
+    return int(row["call"])
 
 
 def write_attempts(

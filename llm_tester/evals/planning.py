@@ -9,19 +9,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llm_tester.evals.entrants import Entrant
+from llm_tester.evals.golds import sound_samples
 from llm_tester.evals.samples import Sample
 from llm_tester.evals.tasks import Task
+from llm_tester.evals.unused_paths import PathUse
 from llm_tester.records import Message, digest
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
-    """One task of a run: `places` holds, for each sample in file order, its position in the run or -1."""
+    """One task of a run: `places` holds, for each sample in file order, its position in the run or -1; `notes` say
+    what to know of the task."""
 
     task: Task
     variants: tuple[str, ...]
     samples_hash: str
     places: array[int]
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -57,31 +61,40 @@ def plan_tasks(tasks: Sequence[Task], entrants: Sequence[Entrant], *, limit: int
     run that stops early has an unbiased part of each task.
     """
     variants = tuple(dict.fromkeys(entrant.prompt for entrant in entrants))
-    surveyed = [(task, *survey(task, variants)) for task in tasks]
-    ranks = [_ranks(task.name, total, limit, seed) for task, total, _ in surveyed]
+    surveyed = [(task, survey(task, variants)) for task in tasks]
+    ranks = [_ranks(task.name, found.total, limit, seed) for task, found in surveyed]
     positions = _interleaved([len(order) for order in ranks])
     plans = []
-    for (task, total, samples_hash), order, taken in zip(surveyed, ranks, positions, strict=True):
-        places = array("q", [-1]) * total
+    for (task, found), order, taken in zip(surveyed, ranks, positions, strict=True):
+        places = array("q", [-1]) * found.total
         for rank, index in enumerate(order):
             places[index] = taken[rank]
-        plans.append(TaskPlan(task, variants, samples_hash, places))
+        plans.append(TaskPlan(task, variants, found.samples_hash, places, found.notes))
     return plans
 
 
-def survey(task: Task, variants: Iterable[str]) -> tuple[int, str]:
-    """The number of a task's samples and a hash over all of them; each is checked and rendered once per variant."""
+@dataclass(frozen=True, slots=True)
+class TaskSurvey:
+    """The number of a task's samples, a hash over all of them, and what to know of them."""
+
+    total: int
+    samples_hash: str
+    notes: tuple[str, ...] = ()
+
+
+def survey(task: Task, variants: Iterable[str]) -> TaskSurvey:
+    """What a pass over a task's samples shows; each is checked and rendered once per variant."""
     for variant in variants:
         task.template(variant)
-    total, content = 0, hashlib.sha256()
-    for sample in task.samples():
-        task.check_gold(sample)
+    total, content, use = 0, hashlib.sha256(), PathUse(task.config.scorer)
+    for sample in sound_samples(task):
         for variant in variants:
             task.messages(sample, variant)
         fields = [sample.id, sample.input, sample.target, sample.prompt, list(sample.files), dict(sample.metadata)]
         content.update(digest(fields).encode())
+        use.add(sample.target)
         total += 1
-    return total, content.hexdigest()
+    return TaskSurvey(total, content.hexdigest(), use.notes())
 
 
 def planned_samples(plan: TaskPlan) -> Iterator[PlannedSample]:

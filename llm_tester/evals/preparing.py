@@ -41,6 +41,7 @@ class RunOptions:
     epochs: int | None = None
     canary: bool | None = None
     max_outage: float | None = None
+    cache: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ class PreparedRun:
     def epochs(self) -> int:
         """How often each sample is asked."""
         return self.options.epochs or self.workspace.settings.run.epochs
+
+    @property
+    def _has_cache(self) -> bool:
+        given = self.options.cache
+        return self.workspace.settings.cache.enabled if given is None else given
 
     @property
     def has_canary(self) -> bool:
@@ -146,6 +152,7 @@ class PreparedRun:
             "canary": self.has_canary,
             "max_outage": options.max_outage or workspace.settings.run.max_outage,
             **budget_settings(self.budget, limited=self._limited),
+            **({"cache": {"ttl": workspace.settings.cache.ttl}} if self._has_cache else {}),
             "version": __version__,
         }
         ledger = Ledger(workspace.ledger_path)
@@ -160,7 +167,9 @@ class PreparedRun:
                 epochs=self.epochs,
             )
             tasks = [plan.task for plan in self.plans]
-            return make_execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
+            execution = make_execution(ledger, run, tasks, self.registry, workspace.settings.budgets)
+            execution.notes = [f"{plan.task.name}: {note}" for plan in self.plans for note in plan.notes]
+            return execution
         except BaseException:
             ledger.close()
             raise

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from llm_tester.evals.cells import TYPES
+from llm_tester.evals.cells import COMMA_NUMBER, TYPES
 from llm_tester.evals.datasets import is_empty
 from llm_tester.evals.scorers.choice import LETTERS, option_text
 
@@ -18,6 +18,9 @@ NESTING = 20
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,14})", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?", re.ASCII)
 _FIGURE = re.compile(r"[-+]?[$€£]? ?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d+)? ?[%€]?", re.ASCII)
+_COMMA_FIGURE = re.compile(
+    r"[-+]?[$€£]? ?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:\.\d{3}){1,4})(?:,\d{1,10})? ?[%€$£]?", re.ASCII
+)
 _ISO_DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(?:\d{4}|\d{2})", re.ASCII)
 _WORDS = {"true", "false", "yes", "no"}
@@ -28,9 +31,11 @@ class Profile:
 
     def __init__(self, *, textual: bool = False) -> None:
         self.textual = textual
-        self.count = self.empty = self.decimals = self.longest = 0
+        self.count = self.empty = self.decimals = self.comma_decimals = self.longest = 0
         self.types: set[str] = set()
         self.forms = {"boolean", "integer", "number", "figure", "iso date", "day first", "month first"}
+        self.forms |= {"comma number", "comma figure"}
+        self.commas = False
         self.labels: Counter[str] = Counter()
         self.parts: dict[str, Profile] = {}
         self.items: Profile | None = None
@@ -61,7 +66,9 @@ class Profile:
             self.labels[stripped] += 1
         if self.forms:
             self.forms &= set(_forms(stripped))
+            self.commas = self.commas or "," in stripped
             self.decimals = max(self.decimals, _decimals(stripped))
+            self.comma_decimals = max(self.comma_decimals, _decimals(stripped, ","))
 
     @property
     def texts(self) -> bool:
@@ -71,7 +78,28 @@ class Profile:
     @property
     def numeric(self) -> bool:
         """Whether all values are numbers, or texts of numbers."""
-        return bool(self.types) and (self.types <= {"number", "integer"} or (self.texts and "figure" in self.forms))
+        return bool(self.types) and (
+            self.types <= {"number", "integer"} or (self.texts and "figure" in self.forms) or self.decimal_commas
+        )
+
+    @property
+    def decimal_commas(self) -> bool:
+        """Whether all values are texts of numbers with a decimal comma, such as 1.262,40; 1,262 alone is open."""
+        return self.texts and self.commas and "comma figure" in self.forms and "figure" not in self.forms
+
+    @property
+    def comma_cells(self) -> bool:
+        """Whether they are cells that can be read as such numbers, without a currency beside them."""
+        return self.textual and self.decimal_commas and "comma number" in self.forms
+
+    @property
+    def decimal_points(self) -> bool:
+        """Whether cells hold numbers that cannot be read where a comma is the decimal mark."""
+        return self.textual and self.texts and "number" in self.forms and "comma number" not in self.forms
+
+    def keep_commas_as_text(self) -> None:
+        """Let the cells stay texts, as the file writes other numbers with a point."""
+        self.forms.discard("comma number")
 
     @property
     def structured(self) -> bool:
@@ -99,7 +127,8 @@ class Profile:
     def kind(self) -> str:
         """The JSON type of the values, or what their cells will be read as; "" where they differ."""
         if self.textual and self.texts:
-            return next((form for form in ("boolean", "integer", "number") if form in self.forms), "string")
+            form = next((form for form in ("boolean", "integer", "number") if form in self.forms), "string")
+            return "number" if self.comma_cells else form
         if self.types == {"integer", "number"}:
             return "number"
         return next(iter(self.types)) if len(self.types) == 1 else ""
@@ -136,8 +165,10 @@ class Profile:
 
     def _rule(self) -> dict[str, Any] | None:
         if self.numeric:
-            money = {"tolerance": 0.005} if self.decimals == 2 else {}
-            return {"type": "number", **money} if money or self.kind == "string" else None
+            decimals = self.comma_decimals if self.decimal_commas else self.decimals
+            more: dict[str, Any] = {"tolerance": 0.005} if decimals == 2 else {}
+            more |= {"decimal_mark": ","} if self.decimal_commas else {}
+            return {"type": "number", **more} if more or self.kind == "string" else None
         if not self.texts or self.kind != "string":
             return None
         if "iso date" in self.forms:
@@ -181,17 +212,20 @@ _NAMES = {
 }
 
 
+_FORMS = {
+    "number": _NUMBER,
+    "integer": _INTEGER,
+    "iso date": _ISO_DATE,
+    "figure": _FIGURE,
+    "comma number": COMMA_NUMBER,
+    "comma figure": _COMMA_FIGURE,
+}
+
+
 def _forms(text: str) -> Iterator[str]:
     if text.lower() in _WORDS:
         yield "boolean"
-    if _NUMBER.fullmatch(text):
-        yield "number"
-        if _INTEGER.fullmatch(text):
-            yield "integer"
-    if _ISO_DATE.fullmatch(text):
-        yield "iso date"
-    if _FIGURE.fullmatch(text):
-        yield "figure"
+    yield from (form for form, pattern in _FORMS.items() if pattern.fullmatch(text))
     if date := _DATE.fullmatch(text):
         first, second = int(date[1]), int(date[3])
         if 1 <= first <= 31 and 1 <= second <= 12:
@@ -200,5 +234,5 @@ def _forms(text: str) -> Iterator[str]:
             yield "month first"
 
 
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2])
+def _decimals(text: str, mark: str = ".") -> int:
+    return sum(map(str.isdigit, text.partition(mark)[2]))

@@ -15,7 +15,7 @@ from typing import Any
 from llm_tester.errors import LedgerError, TaskError, suggestion
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ledger_writes import score_columns, to_json
-from llm_tester.evals.planning import survey
+from llm_tester.evals.planning import TaskSurvey, survey
 from llm_tester.evals.rollups import roll
 from llm_tester.evals.run_records import RunRecord, TaskRecord
 from llm_tester.evals.samples import Answer, Sample, Score
@@ -89,10 +89,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rescoring:
-    """What came of it: the version of the new scores, None where every score is as it was."""
+    """What came of it: the version of the new scores, None where every score is as it was; `notes` are on the tasks."""
 
     version: int | None
     changes: Sequence[Change]
+    notes: Sequence[str] = ()
 
 
 def rescore(ledger: Ledger, run: RunRecord, only: str | None = None) -> Rescoring:
@@ -102,7 +103,8 @@ def rescore(ledger: Ledger, run: RunRecord, only: str | None = None) -> Rescorin
     """
     _refuse_alive(run)
     records = _records(ledger, run, only)
-    tasks = {record.key: _with_same_samples(record, run) for record in records}
+    surveyed = {record.key: _with_same_samples(record, run) for record in records}
+    tasks = {key: task for key, (task, _) in surveyed.items()}
     counted = _Counted(tasks)
     answers = (row for row in ledger.store.read(_ANSWERS, (run.key,)) if row["task"] in tasks)
     asyncio.run(_score_all(tasks, answers, counted))
@@ -120,7 +122,8 @@ def rescore(ledger: Ledger, run: RunRecord, only: str | None = None) -> Rescorin
     ledger.store.write(write)
     names = [entry.entrant.name for entry in ledger.entrants(run)]
     order = sorted(counted.changes, key=lambda key: (list(tasks).index(key[0]), names.index(key[1])))
-    return Rescoring(version, [counted.changes[key] for key in order])
+    notes = [f"{task.name}: {note}" for task, found in surveyed.values() for note in found.notes]
+    return Rescoring(version, [counted.changes[key] for key in order], notes)
 
 
 class _Counted:
@@ -177,18 +180,18 @@ def _records(ledger: Ledger, run: RunRecord, only: str | None) -> list[TaskRecor
     return found
 
 
-def _with_same_samples(record: TaskRecord, run: RunRecord) -> Task:
+def _with_same_samples(record: TaskRecord, run: RunRecord) -> tuple[Task, TaskSurvey]:
     hint = "Start a new run, or bring the files back to what they were."
     if not Path(record.folder).is_dir():
         raise LedgerError(f'the task "{record.name}" is no longer at {record.folder}', hint=hint)
     try:
         task = Task.load(record.folder)
-        content = survey(task, ())[1]
+        found = survey(task, ())
     except TaskError as error:
         raise LedgerError(f"the run {run.id} cannot be scored again: {error.message}", hint=error.hint) from None
-    if content != record.samples_hash:
+    if found.samples_hash != record.samples_hash:
         raise LedgerError(f'the samples of the task "{record.name}" changed since the run {run.id} began', hint=hint)
-    return task
+    return task, found
 
 
 def _chunks(rows: Iterator[sqlite3.Row]) -> Iterator[list[sqlite3.Row]]:

@@ -95,10 +95,10 @@ SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant,
        e.simulated,
        s.target, c.call, c.call_id, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model,
        a.cached_from,
-       coalesce((SELECT model FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1), e.model)
-           AS asked,
-       (SELECT provider || ':' || model FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
-           AS served_by,
+       coalesce((SELECT model FROM attempts WHERE attempts.call = coalesce(a.cached_from, c.call)
+           ORDER BY number DESC LIMIT 1), e.model) AS asked,
+       (SELECT provider || ':' || model FROM attempts WHERE attempts.call = coalesce(a.cached_from, c.call)
+           ORDER BY number DESC LIMIT 1) AS served_by,
        a.latency_ms, a.cost_complete,
        sc.outcome, sc.value, sc.fields, sc.violations, sc.note,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,

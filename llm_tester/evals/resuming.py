@@ -97,7 +97,7 @@ def _unchanged(record: TaskRecord, variants: set[str], run: RunRecord) -> Task:
         raise LedgerError(f'the task "{record.name}" is no longer at {record.folder}', hint=hint)
     try:
         task = Task.load(record.folder)
-        content = survey(task, sorted(variants))[1]
+        content = survey(task, sorted(variants)).samples_hash
     except TaskError as error:
         raise LedgerError(f"the run {run.id} cannot go on: {error.message}", hint=error.hint) from None
     if task.hash != record.hash or content != record.samples_hash:

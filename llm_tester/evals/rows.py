@@ -122,6 +122,22 @@ def column_names(file: Path, *, wanted: Collection[str] = (), encoding: str | No
     return next((cells for cells in csv.reader(first, delimiter=delimiter) if cells), [])
 
 
+def encoding_note(file: Path, encoding: str | None) -> str:
+    """A doubt about the encoding that is declared for a file: it has letters beyond ASCII, and reads as UTF-8."""
+    if encoding is None or not file.is_file() or lookup(encoding).name.startswith("utf"):
+        return ""
+    beyond = False
+    try:
+        with file.open("rb") as opened:
+            for line in opened:
+                beyond = beyond or not line.isascii()
+                line.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    told = f"{file.name} is read as {encoding}, but is valid UTF-8 with letters beyond ASCII: are all of them right?"
+    return f"{told} Else leave the encoding away" if beyond else ""
+
+
 def is_csv(file: Path) -> bool:
     """Whether the file's name is that of a CSV file."""
     return file.suffix.lower() in (".csv", ".tsv")

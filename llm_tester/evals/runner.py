@@ -293,7 +293,8 @@ class Runner:
         reason: FinishReason | None = finish  # type: ignore[assignment]
         score = await task.score(sample, Answer(text, reason))
         self._ledger.scored(call, score).add_done_callback(self._note_unscored)
-        cost = response.cost.usd if response is not None else Decimal(0)
+        bought = response is not None and not response.cached
+        cost = response.cost.usd if response is not None and bought else Decimal(0)
         lane.count(score.outcome, score.value, cost)
 
     def _note_unscored(self, written: Future[None]) -> None:

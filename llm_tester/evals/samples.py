@@ -34,7 +34,8 @@ class Outcome(StrEnum):
 class Sample:
     """One case of a task: what goes into the prompt and what should come out.
 
-    `turns` are the messages of an input that is a conversation, of which `input` is then the transcript.
+    `turns` are the messages of an input that is a conversation, of which `input` is then the transcript; `where` is
+    the file and line that it was read from.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Sample:
     files: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     turns: tuple[Message, ...] = ()
+    where: str = field(default="", compare=False, repr=False)
 
 
 def transcript(turns: Sequence[Message]) -> str:

@@ -93,7 +93,7 @@ def spending(ledger: Ledger, run: RunRecord) -> Iterator[Spent]:
 
 def _spent(row: sqlite3.Row) -> Spent:
     answered = row["usage"] is not None
-    lines = _lines(row["lines"])
+    lines = lines_of(row["lines"])
     incomplete = answered and not row["cost_complete"]
     lost = row["state"] in ("unknown", "claimed")
     return Spent(
@@ -101,8 +101,8 @@ def _spent(row: sqlite3.Row) -> Spent:
         entrant=row["entrant"],
         outcome=_outcome(row["state"], row["outcome"]),
         moment=datetime.fromtimestamp(row["claimed_at"], UTC),
-        usage=counted_usage(json.loads(row["usage"]), _reported(lines), row["inconsistent"]) if answered else None,
-        cost=_cost(lines, complete=bool(row["cost_complete"])) if answered else None,
+        usage=usage_of(json.loads(row["usage"]), lines, row["inconsistent"]) if answered else None,
+        cost=cost_of_lines(lines, complete=bool(row["cost_complete"])) if answered else None,
         attempts=row["attempts"] or 0,
         unknown_attempts=row["unpriced"] + incomplete + lost,
         at_most=None if row["at_most"] is None else from_picodollars(row["at_most"]),
@@ -117,7 +117,8 @@ def _outcome(state: str, scored: str | None) -> Outcome:
     return Outcome(scored) if state == "answered" and scored else Outcome.UNKNOWN
 
 
-def _lines(text: str) -> tuple[CostLine, ...]:
+def lines_of(text: str) -> tuple[CostLine, ...]:
+    """The lines of a cost from rows of class, tokens and picodollars as JSON."""
     found = []
     for name, tokens, amount in json.loads(text):
         usd = None if amount is None else from_picodollars(amount)
@@ -126,8 +127,14 @@ def _lines(text: str) -> tuple[CostLine, ...]:
     return tuple(found)
 
 
-def _cost(lines: tuple[CostLine, ...], *, complete: bool) -> Cost:
+def cost_of_lines(lines: tuple[CostLine, ...], *, complete: bool) -> Cost:
+    """A cost as the ledger keeps it."""
     return Cost(lines, sum((line.usd for line in lines if line.usd is not None), Decimal(0)), complete)
+
+
+def usage_of(counts: Mapping[str, int], lines: tuple[CostLine, ...], inconsistent: str | None) -> UsageData:
+    """The usage of an answer from its row and its costs."""
+    return counted_usage(counts, _reported(lines), inconsistent)
 
 
 def _reported(lines: tuple[CostLine, ...]) -> Decimal | None:

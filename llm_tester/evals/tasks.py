@@ -19,6 +19,7 @@ from llm_tester.evals.cells import Cells
 from llm_tester.evals.datasets import FieldMap, SamplesConfig, read_samples
 from llm_tester.evals.layout import LAYOUT_FILE, is_layout, layout_config, layout_name
 from llm_tester.evals.output import Output, OutputConfig, load_output
+from llm_tester.evals.rows import encoding_note
 from llm_tester.evals.samples import Answer, Sample, Score, ScoreContext, Scorer
 from llm_tester.evals.scorers import AnyScorer, JsonSchemaScorer, PythonScorer
 from llm_tester.llms.provider_factory import builtin_folder
@@ -26,6 +27,8 @@ from llm_tester.records import Message, chat, digest
 
 TASK_FILE = "task.json"
 DEFAULT_VARIANT = ""
+DEFAULT_NAME = "default"
+"""What the task's own prompt is called where no variant has that name."""
 
 
 class PromptFile(Document):
@@ -116,6 +119,14 @@ class Task:
         given = self.config.samples
         return SamplesConfig(file=given) if isinstance(given, str) else given
 
+    def notes(self) -> list[str]:
+        """What about the task is not wrong and may not be meant."""
+        found = []
+        if self.name != layout_name(self.folder):
+            found.append(f'the task is called "{self.name}", and its folder "{self.folder.name}", by which it is found')
+        doubt = encoding_note(self.samples_file, self._samples.encoding)
+        return [*found, doubt] if doubt else found
+
     @cached_property
     def hash(self) -> str:
         """64 hex characters that name all that decides on questions and scores, but for the samples."""
@@ -134,22 +145,26 @@ class Task:
     def samples(self) -> Iterator[Sample]:
         """Its samples, streamed and checked; raises TaskError that names file and line or sample."""
         schema = self.output.json_schema if self.output else None
-        cells = Cells(self._samples.types, schema, loose=self.config.scorer.type == "fields")
-        return read_samples(self.samples_file, self.config.fields, self._samples, cells)
+        how = self._samples
+        loose = self.config.scorer.type == "fields"
+        cells = Cells(how.types, schema, loose=loose, decimal_mark=how.decimal_mark)
+        return read_samples(self.samples_file, self.config.fields, how, cells)
 
     def check_gold(self, sample: Sample) -> None:
         """Raise TaskError when the sample's target cannot be a right answer to this task."""
         try:
             self.scorer.check_target(sample.target)
         except TaskError as error:
-            raise TaskError(f'{self.samples_file}: sample "{sample.id}": {error.message}', hint=error.hint) from None
+            raise TaskError(f"{self._place_of(sample)}: {error.message}", hint=error.hint) from None
         problems = self.output.problems(sample.target) if self.output else []
         if problems:
             raise TaskError(
-                f'{self.samples_file}: sample "{sample.id}": the target breaks the output schema: '
-                f"{'; '.join(problems[:3])}",
+                f"{self._place_of(sample)}: the target breaks the output schema: {'; '.join(problems[:3])}",
                 hint="Mend the target or the schema.",
             )
+
+    def _place_of(self, sample: Sample) -> str:
+        return f'{sample.where or self.samples_file}: sample "{sample.id}"'
 
     def messages(self, sample: Sample, variant: str = DEFAULT_VARIANT) -> tuple[Message, ...]:
         """The turns that ask for this sample; a sample's own prompt is literal text before its input.
@@ -176,9 +191,12 @@ class Task:
 
     def template(self, variant: str) -> Template:
         """The prompt of that name; raises ConfigurationError with near names."""
+        if variant == DEFAULT_NAME and variant not in self._templates:
+            variant = DEFAULT_VARIANT
         if variant not in self._templates:
             raise ConfigurationError(
-                f'the task "{self.name}" has no prompt "{variant}"', hint=suggestion(variant, self.config.prompts)
+                f'the task "{self.name}" has no prompt "{variant}"',
+                hint=suggestion(variant, {*self.config.prompts, DEFAULT_NAME}),
             )
         return self._templates[variant]
 

@@ -11,7 +11,6 @@ from typing import Any
 from llm_tester.errors import (
     AllProvidersFailedError,
     BadRequestError,
-    BudgetExceededError,
     ProviderError,
     StreamAbandoned,
     SubstitutionWarning,
@@ -157,7 +156,7 @@ def _ended(journal: Journal | None, error: ProviderError) -> Generator[Effect, A
 def _wait(seconds: float, attempts: tuple[Attempt, ...], journal: Journal | None) -> Generator[Effect, Any, None]:
     try:
         yield Wait(seconds)
-    except (Deferred, BudgetExceededError):
+    except Deferred:
         if journal is not None and attempts:
             yield Do(lambda: journal.deferred(attempts))
         raise

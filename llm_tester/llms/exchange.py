@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from llm_tester.cost_manager import UNPRICED, cost_of
 from llm_tester.errors import (
     BadResponseError,
+    BudgetExceededError,
     ConfigurationError,
     ProviderConnectionError,
     ProviderError,
@@ -133,7 +134,7 @@ def exchange(
 
     `earlier` are attempts that others made of the same call, which then is claimed already. With `refuse_changes` a
     parameter that cannot be sent as asked is a ConfigurationError, and nothing is sent. A wait that is broken off by
-    Deferred leaves the call, which the journal is told.
+    Deferred, or a budget that is used up, leaves the call, which the journal is told.
     """
     if policy.refuse_changes:
         refuse_changes(provider, request)
@@ -143,7 +144,7 @@ def exchange(
         policy.budget.earn()
     try:
         outcome = yield from _until_final(call)
-    except Deferred:
+    except (Deferred, BudgetExceededError):
         if policy.journal is not None and call.attempts:
             attempts, journal = tuple(call.attempts), policy.journal
             yield Do(lambda: journal.deferred(attempts))

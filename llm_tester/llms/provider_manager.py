@@ -29,6 +29,7 @@ from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
 from llm_tester.llms.manager_config import ManagerConfig
 from llm_tester.llms.policy_settings import breaker_settings, retry_settings
 from llm_tester.llms.price_sources import resolve_rates
+from llm_tester.llms.response_cache import CacheStore, Flights, cache_key, through
 from llm_tester.llms.retry import RetryBudget, RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream
 from llm_tester.records import Message, Request, Response, UsageData
@@ -53,6 +54,7 @@ class ProviderManager:
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         budget: Budget | None = None,
+        cache: CacheStore | None = None,
     ) -> None:
         self._names = None if providers is None else tuple(providers)
         self._registry = registry or default_registry()
@@ -62,6 +64,7 @@ class ProviderManager:
         self._session = session
         self._patience, self._clock = patience, clock
         self._budget = budget
+        self._cache, self._flights = cache, Flights()
         self._slots: dict[str, ConnectionSlots] = {}
         self._guards: dict[tuple[str, str], Guard] = {}
         self._rates: dict[tuple[str, str], Rates] = {}
@@ -134,6 +137,21 @@ class ProviderManager:
         return AsyncStream(*self._call(request, streamed=True))
 
     def _call(
+        self,
+        request: Request,
+        journal: Journal | None = None,
+        rates: LinkRates | None = None,
+        *,
+        streamed: bool = False,
+    ) -> tuple[Flow[Response], Session]:
+        flow, session = self._bought(request, journal, rates, streamed=streamed)
+        links = self.links(request)
+        if self._cache is None or streamed or are_simulated(links):
+            return flow, session
+        key = cache_key(links, self.bounded(request))
+        return through(self._cache, self._flights, key, request, flow, journal), session
+
+    def _bought(
         self,
         request: Request,
         journal: Journal | None = None,

@@ -119,6 +119,7 @@ def notes(report: Report) -> list[str]:
     ]
     found += [*served_notes(report), *cache_notes(report)]
     found += [*dropped_notes(report), *outage_notes(report), *budget_notes(report.budget), *_resumption_notes(report)]
+    found += _rescoring_notes(report)
     if report.canaries_usd:
         found.append(f"The calls that tried the models before the run cost {dollars(report.canaries_usd)}.")
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
@@ -189,6 +190,15 @@ def _resumption_notes(report: Report) -> list[str]:
         parts += ["left calls of unknown fate as they were"] if entry["keep_unknown"] else []
         found.append(f"Resumed on {entry['at'][:10]}: {' and '.join(parts)}.")
     return found
+
+
+def _rescoring_notes(report: Report) -> list[str]:
+    """Which version of its scores is shown of each task that was scored again: the newest."""
+    newest = {task: entry for entry in report.run.settings.get("rescored", ()) for task in entry["tasks"]}
+    return [
+        f"The scores of {task} are version {entry['version']}, of the rescoring on {entry['at'][:10]}."
+        for task, entry in newest.items()
+    ]
 
 
 def _not_applied(report: Report) -> dict[str, list[str]]:

@@ -110,7 +110,7 @@ REFUSED: list[tuple[str, Spoil, tuple[str, ...], list[str]]] = [
         "a gold that breaks its schema",
         gold_off_schema,
         GOOD,
-        ['samples.jsonl: sample "s3": the target breaks the output schema: (the whole): 4 is greater than'],
+        ['samples.jsonl:3: sample "s3": the target breaks the output schema: (the whole): 4 is greater than'],
     ),
     ("empty samples file", samples(""), GOOD, ["samples.jsonl: holds no samples"]),
     (

@@ -26,7 +26,7 @@ def test_help_lists_every_command(bench: Bench, arguments: list[str]) -> None:
     assert (ended.code, ended.err) == (0, "")
     listed = [line.split()[0] for line in ended.out.partition("Commands:\n")[2].splitlines() if line[2:3] != " "]
     assert listed == list(COMMANDS)
-    assert listed[:7] == ["demo", "init", "tasks", "run", "resume", "show", "report"]
+    assert listed[:8] == ["demo", "init", "tasks", "plan", "run", "resume", "show", "report"]
 
 
 def test_without_a_command_there_is_help(bench: Bench) -> None:

@@ -109,7 +109,7 @@ def test_the_reason_why_nothing_was_scored_is_on_the_screen(bench: Bench) -> Non
     bench.task(samples=2)
     bench.provider("odd", provider("        raise ValueError('no such deployment')\n"))
     ended = bench.cli("run", "sums", "-m", "odd:m")
-    assert "2 x odd:m: ProviderError: Odd: ValueError: no such deployment" in ended.out
+    assert "2 x odd:m: ProviderError: Odd (provider.py:10): ValueError: no such deployment" in ended.out
 
 
 def test_equals_are_not_ranked(bench: Bench) -> None:

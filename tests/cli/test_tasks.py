@@ -98,3 +98,11 @@ def test_so_it_is_in_the_header_of_a_run_once_for_tasks_and_entrants(bench: Benc
     assert ended.code == 0
     assert ended.out.count("  temprature: did you mean temperature? It is sent as it is.\n") == 1
     assert ended.out.count("  max_token: did you mean max_tokens? It is sent as it is.\n") == 1
+
+
+def test_a_name_that_is_not_the_folder_s_is_warned_of(bench: Bench) -> None:
+    folder = bench.task(samples=30)
+    assert "Warning" not in bench.cli("tasks", "check", "sums").out
+    folder.rename(folder.with_name("more"))
+    said = bench.cli("tasks", "check", "more").out
+    assert 'Warning: the task is called "sums", and its folder "more", by which it is found.\n' in said

@@ -191,6 +191,8 @@ def test_a_budget_covers_the_dearest_of_a_chain(scene: Scene) -> None:
     spent = Decimal(ended.json["budget"]["spent_usd"])
     assert spent <= Decimal("0.004")
     assert spent == len(scene.groq.received) * COST["groq"]
+    # A call whose next attempt the budget refused is left for later, and its fate is known.
+    assert scene.rows("SELECT count(*) FROM calls WHERE state = 'claimed'") == [(0,)]
     resumed = scene.bench.cli("resume", "last", "--budget", "1", "--json")
     assert (resumed.code, resumed.json["models"][0]["outcomes"]) == (0, {"correct": 20})
     assert len(scene.groq.received) == 20
@@ -234,3 +236,11 @@ def test_a_chain_of_simulated_models_costs_nothing(scene: Scene) -> None:
     assert row["simulated"]
     assert Decimal(row["spent_usd"]) == 0
     assert row["served_by"] == {"mock:careful": 20}
+
+
+def test_a_question_to_a_chain_names_who_answered(scene: Scene) -> None:
+    scene.openai.play(Play(status=401))
+    scene.groq.play(Play("Hello.", usage={"input": 10, "output": 5}))
+    told = scene.bench.cli("ask", "-m", "chain:safe", "hi", "--json").json
+    assert (told["model"], told["served_provider"], told["text"]) == ("chain:safe", "groq", "Hello.")
+    assert "groq:" in scene.bench.cli("ask", "-m", "chain:safe", "hi").err

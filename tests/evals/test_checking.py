@@ -77,3 +77,20 @@ def test_a_rule_for_a_field_that_no_gold_has_is_named(bench: Bench) -> None:
     rows = [{"id": "s1", "input": "q", "target": {"total": 1, "items": [{"price": 2}]}}]
     found = check_task(Task.load(bench.task("bills", rows, scorer={"type": "fields", "fields": rules})))
     assert found.unused_rules == ("totl",)
+    told = 'no gold has "totl", which a rule or a weight of the scorer names. Did you mean total?'
+    assert found.rule_notes == (told,)
+
+
+@pytest.mark.parametrize(("labels", "majority", "warned"), [("abc" * 10, 1 / 3, False), ("aaaaaaaabc" * 3, 0.8, True)])
+def test_of_a_choice_only_more_than_an_even_share_is_a_reward(
+    bench: Bench, labels: str, majority: float, warned: bool
+) -> None:
+    rows = [{"id": f"s{n}", "input": "q", "target": label} for n, label in enumerate(labels)]
+    folder = bench.task("labels", rows, scorer={"type": "choice", "choices": ["a", "b", "c"]})
+    found = check_task(Task.load(folder))
+    assert found.majority is not None
+    assert (found.majority[0], found.choices) == ("a", 3)
+    assert found.majority[1] == pytest.approx(majority)
+    said = bench.cli("tasks", "check", "labels").out
+    assert f'To answer "a", the most frequent of 3 choices, always: {majority:.3f}.' in said
+    assert ("Warning: that is above 0.38: guessing is rewarded." in said) == warned

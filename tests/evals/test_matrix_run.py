@@ -104,3 +104,16 @@ def test_the_page_names_who_was_dropped_and_why(bench: Bench, server: LoopbackSe
     page = path.read_text("utf-8")
     assert "Dropped, as the first call failed: groq:m prompt=plain temperature=0, groq:m prompt" in page
     assert "sk-bad" not in page
+
+
+def test_default_is_the_task_s_own_prompt_unless_a_variant_has_that_name(bench: Bench) -> None:
+    bench.task(prompt="own {{ input }}", prompts={"short": "short {{ input }}"}, samples=1)
+    bench.replay("rep", {"m": {"s1": "2"}})
+    ended = bench.cli("run", "sums", "-m", "rep:m", "--prompt", "default", "--prompt", "short")
+    assert ended.code == 0, ended
+    assert {row["entrant"] for row in bench.report()["results"]} == {"rep:m prompt=default", "rep:m prompt=short"}
+    shown = bench.cli("show", "last", "s1").out
+    assert 'Prompt "default"\nown 1 + 1?' in shown
+    bench.task(prompt="own {{ input }}", prompts={"default": "variant {{ input }}"}, samples=1)
+    assert bench.cli("run", "sums", "-m", "rep:m", "--prompt", "default").code == 0
+    assert "variant 1 + 1?" in bench.cli("show", "last", "s1").out

@@ -92,9 +92,9 @@ def test_the_hash_of_all_samples_follows_every_field_and_the_order(bench: Bench)
     second = {"id": "b", "input": "r", "target": 2}
 
     def surveyed(*samples: Mapping[str, Any]) -> str:
-        total, content = survey(Task.load(bench.task(samples=samples)), [""])
-        assert total == len(samples)
-        return content
+        found = survey(Task.load(bench.task(samples=samples)), [""])
+        assert found.total == len(samples)
+        return found.samples_hash
 
     base = surveyed(first, second)
     assert surveyed(first, second) == base

@@ -182,3 +182,33 @@ def test_long_lists_of_samples_are_cut(bench: Bench) -> None:
     assert bench.cli("run", "sums", "-m", "fake:m").code == 0
     with_scorer(bench, {"type": "numeric"})
     assert "10 more samples with another outcome: see --json." in bench.cli("rescore", "last").out
+
+
+# --- weights that do nothing
+
+
+def test_a_weight_that_no_gold_has_is_told_by_run_and_rescore(bench: Bench) -> None:
+    rows = [{"id": "s1", "input": "q", "target": {"urgency": "high", "amount": 5}}]
+    bench.task("bills", rows, scorer={"type": "fields", "weights": {"ammount": 5}})
+    bench.replay("fake", {"m": {"s1": '{"urgency": "high", "amount": 4}'}})
+    ran = bench.cli("run", "bills", "-m", "fake:m")
+    said = 'bills: no gold has "ammount", which a rule or a weight of the scorer names. Did you mean amount?\n'
+    assert f"  {said}" in ran.out
+    found = bench.cli("rescore", "last")
+    assert (found.code, found.err) == (0, f"Warning: {said}")
+    described = json.loads((bench.root / "tasks/bills/task.json").read_text())
+    bench.write("tasks/bills/task.json", {**described, "scorer": {"type": "fields", "weights": {"amount": 5}}})
+    again = bench.cli("rescore", "last", "--json")
+    assert (again.err, again.json["version"]) == ("", 2)
+
+
+def test_what_shows_a_run_says_which_version_of_its_scores(bench: Bench) -> None:
+    ran(bench)
+    assert "version" not in bench.cli("show", "first").out
+    for scorer in ("numeric", "exact"):
+        with_scorer(bench, {"type": scorer})
+        bench.cli("rescore", "first")
+    said = "The scores of sums are version 3, of the rescoring on "
+    assert said in bench.cli("show", "first").out
+    assert said in bench.cli("report", "first", "--format", "md").out
+    assert "version 2" not in bench.cli("show", "first").out

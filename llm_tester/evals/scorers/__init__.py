@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
+from pydantic_core import PydanticCustomError
 
+from llm_tester.errors import suggestion
 from llm_tester.evals.scorers.choice import ChoiceScorer
 from llm_tester.evals.scorers.exact import ExactScorer
 from llm_tester.evals.scorers.fields import FieldsScorer
@@ -19,6 +21,8 @@ from llm_tester.evals.scorers.similarity import SimilarityScorer
 SCORERS = ("exact", "includes", "regex", "numeric", "choice", "fields", "json_schema", "similarity")
 """Their names, but for `python:module:function`."""
 
+_LISTED = f"{', '.join(SCORERS)}, python:module:function"
+
 
 def _kind(scorer: Any) -> str | None:
     """The tag by which pydantic picks the class; a function's own name is part of its type."""
@@ -26,6 +30,17 @@ def _kind(scorer: Any) -> str | None:
     if isinstance(kind, str) and kind.startswith(PREFIX):
         return PythonScorer.__name__
     return kind if isinstance(kind, str) else None
+
+
+def _require_type(scorer: Any) -> Any:
+    kind = _kind(scorer)
+    if kind is None or kind in (*SCORERS, PythonScorer.__name__):
+        return scorer
+    near = suggestion(kind, SCORERS)
+    told = f" {near}" if near.startswith("Did") else ""
+    raise PydanticCustomError(
+        "scorer_type", "{told}", {"told": f'there is no scorer "{kind}".{told} "type" must be one of {_LISTED}'}
+    )
 
 
 AnyScorer = Annotated[
@@ -41,8 +56,9 @@ AnyScorer = Annotated[
     Discriminator(
         _kind,
         custom_error_type="scorer_type",
-        custom_error_message=f'"type" must be one of {", ".join(SCORERS)}, python:module:function',
+        custom_error_message=f'"type" must be one of {_LISTED}',
     ),
+    BeforeValidator(_require_type),
 ]
 """A scorer as task.json describes it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -67,13 +68,18 @@ class ChoiceScorer(BaseModel):
     def _target(self, target: Any) -> int:
         place = self._option(target) if isinstance(target, str) else None
         if place is None:
-            last = LETTERS[len(self.choices) - 1]
+            last, listed = LETTERS[len(self.choices) - 1], ", ".join(self.choices)
             raise TaskError(
                 f"The choice scorer needs a letter from A to {last} or an option's text as its target, "
-                f"not {target!r:.80}.",
-                hint="Name the options in `choices` of the scorer.",
+                f"not {target!r:.80}.{self._near(target)}",
+                hint=f"The choices are {listed}. Mend the target, or name the options in `choices` of the scorer.",
             )
         return place
+
+    def _near(self, target: Any) -> str:
+        by_text = {option_text(choice): choice for choice in self.choices}
+        near = get_close_matches(option_text(str(target)), by_text, n=1)
+        return f" Did you mean {by_text[near[0]]}?" if near else ""
 
     def _option(self, text: str) -> int | None:
         """The option whose text or whose letter this is; a text wins over a letter."""
