@@ -53,7 +53,7 @@ def ask(
 
 def _request(registry: ProviderRegistry, model: str, prompt: str, system: str, parameters: dict[str, Any]) -> Request:
     names = registry.discovered()
-    if model in names:
+    if model in names or not {":", "/"} & {*model}:
         provider, chosen = registry.get(model), None
     else:
         name, chosen = split_model(model, names)

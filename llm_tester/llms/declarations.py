@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from llm_tester.errors import ConfigurationError
@@ -41,3 +42,12 @@ def asks_for_key(chosen: type[Any]) -> bool:
     own = [kind for kind in chosen.__mro__ if not kind.__module__.startswith("llm_tester.")]
     methods = [inspect.unwrap(value) for kind in own for value in vars(kind).values() if inspect.isfunction(value)]
     return any("get_api_key" in method.__code__.co_names for method in methods if inspect.isfunction(method))
+
+
+def misspelt(chosen: type[Any]) -> str:
+    """A did-you-mean where a method of a class is nearly called as one that it has to define."""
+    for wanted in sorted(getattr(chosen, "__abstractmethods__", ())):
+        near = get_close_matches(wanted, [name for name in vars(chosen) if inspect.isfunction(vars(chosen)[name])], n=1)
+        if near:
+            return f"Did you mean {wanted} by {near[0]}?"
+    return ""

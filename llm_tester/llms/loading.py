@@ -15,8 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from llm_tester.errors import ProviderLoadError
+from llm_tester.errors import ProviderLoadError, suggestion
 from llm_tester.llms.foreign_failures import import_failure
+
+EXTERNAL = "external_providers.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ def locate(name: str, search: Path | None = None) -> Place:
     """
     top, *parts = name.split(".")
     if not all(part.isidentifier() for part in (top, *parts)):
-        raise ProviderLoadError(f'"{name}" is not the name of a module', hint="A module is named as package.module.")
+        hint = 'A module is named as package.module. A file or a folder is named as "path" in its place.'
+        raise ProviderLoadError(f'"{name}" is not the name of a module', hint=hint)
     if search is not None:
         place = _place(PathFinder.find_spec(top, [str(search)]), parts, search)
         if place is not None:
@@ -52,7 +55,9 @@ def locate(name: str, search: Path | None = None) -> Place:
     except (ImportError, ValueError) as error:
         raise ProviderLoadError(f"the module {top} cannot be found: {error}") from None
     if spec is None:
-        raise ProviderLoadError(f"there is no module {name}", hint=f"pip install {top}")
+        path = f'; a file or a folder that stands elsewhere is named as "path" in {EXTERNAL}.'
+        hint = "What is installed does not hold it: mend the entry point, and install it again."
+        raise ProviderLoadError(f"there is no module {name}", hint=f"pip install {top}{path}" if search else hint)
     place = _place(spec, parts)
     if place is None:
         raise ProviderLoadError(f"there is no module {name}: {spec.origin or top} has none of that name")
@@ -157,7 +162,9 @@ def subclass_in(module: ModuleType, base: type[Any], *, where: str) -> type[Any]
     problem = (
         f"defines {len(found)} subclasses of {base.__name__} ({names})" if found else f"defines no {base.__name__}"
     )
-    raise ProviderLoadError(f"{where}: {problem}", hint=f"Define exactly one subclass of {base.__name__} in it.")
+    hint = f"Define exactly one subclass of {base.__name__} in it"
+    hint += f', or name one as "class" in {EXTERNAL}.' if found else "."
+    raise ProviderLoadError(f"{where}: {problem}", hint=hint)
 
 
 def subclass_named(module: ModuleType, name: str, base: type[Any], *, where: str) -> type[Any]:
@@ -173,7 +180,10 @@ def attribute_of(module: ModuleType, name: str, *, where: str) -> Any:
     try:
         return attrgetter(name)(module)
     except AttributeError:
-        raise ProviderLoadError(f"{where}: defines no {name}") from None
+        classes = [known for known, value in vars(module).items() if isinstance(value, type)]
+        near = next((known for known in classes if known.lower() == name.lower()), None)
+        hint = f"Did you mean {near}?" if near else suggestion(name, classes)
+        raise ProviderLoadError(f"{where}: defines no {name}", hint=hint) from None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from llm_tester.llms.apis.anthropic import AnthropicMessages
 from llm_tester.llms.apis.openai_compatible import OpenAICompatible
 from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
+from llm_tester.llms.declarations import misspelt
 from llm_tester.llms.loading import import_module, load_module, subclass_in, subclass_named
 from llm_tester.llms.provider_sources import (
     BUILT_IN,
@@ -255,7 +256,8 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
         raise
     except (Exception, SystemExit) as error:
         raise ProviderLoadError(
-            f"{provider.folder}: {chosen.__name__} cannot be made: {type(error).__name__}: {error}"
+            f"{provider.folder}: {chosen.__name__} cannot be made: {type(error).__name__}: {error}",
+            hint=misspelt(chosen),
         ) from error
     if getattr(instance, "config", None) is not config:
         raise ProviderLoadError(
@@ -303,7 +305,7 @@ def find(name: str, providers: dict[str, DiscoveredProvider]) -> DiscoveredProvi
     provider = providers.get(name)
     if provider is None:
         unread = providers.get(EXTERNAL_NAME)
-        hint = f"It may be in {unread.problem}." if unread else suggestion(name, providers)
+        hint = f"It may be in what cannot be read: {unread.problem}" if unread else suggestion(name, providers)
         raise UnknownProviderError(f'there is no provider "{name}"', hint=hint)
     return provider
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from llm_tester.documents import Document
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.declarations import APPLIES_FIX, KEY_FIX, asks_for_key, names_in
+from llm_tester.llms.declarations import APPLIES_FIX, KEY_FIX, asks_for_key, misspelt, names_in
 from llm_tester.llms.usage import usage_hint
 from llm_tester.records import USAGE_KEYS
 
@@ -71,7 +71,12 @@ def _of_class(chosen: type[Any]) -> Iterator[Finding]:
         return
     missing = sorted(getattr(chosen, "__abstractmethods__", ()))
     if missing:
-        yield Finding("class", "failed", f"{chosen.__name__} does not define {', '.join(missing)}", f"Add {SIGNATURE}.")
+        yield Finding(
+            "class",
+            "failed",
+            f"{chosen.__name__} does not define {', '.join(missing)}",
+            misspelt(chosen) or f"Add {SIGNATURE}.",
+        )
         return
     yield Finding("class", "ok", f"{chosen.__name__} is a BaseLLM")
     yield _signature(chosen)

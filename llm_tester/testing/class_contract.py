@@ -21,7 +21,7 @@ from llm_tester.testing.network_guard import NetworkGuard
 PATIENCE = 10.0
 SHORTEST = 0.001
 AT_ONCE = 4
-BEAT, TOO_LONG = 0.01, 0.25
+BEAT, TOO_LONG, HELD, WATCHED = 0.002, 0.25, 0.008, 10
 PROMPT = "Say ok."
 ODD_PROMPTS = ("", "\x00\x1b[31m", "é 漢字 🙂", "word " * 20_000)
 PARAMETERS = {"temperature": 0.5, "max_tokens": 16}
@@ -105,25 +105,34 @@ class ClassContract:
     def _parameters(self) -> Finding:
         lost = self._provider.not_applied(self._request())
         if not lost:
-            return Finding("parameters", "ok", "what a call asks for is handed on")
+            text = "declared in `applies`; whether they reach the service does not show here"
+            return Finding("parameters", "note", text)
         text = f"{', '.join(lost)} of a call would be reported as not applied"
         fix = "Take them from model_config.parameters, and name those in `applies`."
         return Finding("parameters", "note", text, fix)
 
     def _event_loop(self) -> Finding:
         rule = "event loop"
-        self.calls += 1
+        try:
+            longest = self._shortest_hold()
+        except LLMTesterError as error:
+            return _failure(rule, error)
+        if longest > (TOO_LONG if self._call else HELD):
+            shown = f"{longest:.1f} s" if longest > TOO_LONG else f"{longest * 1000:.0f} ms"
+            text = f"a call held up the event loop, and with it all other calls, for {shown}"
+            fix = "Await what takes time; or write a plain def with blocking = True, which gets threads."
+            return Finding(rule, "failed" if longest > TOO_LONG else "note", text, fix)
+        return Finding(rule, "ok", "other calls go on meanwhile")
+
+    def _shortest_hold(self) -> float:
+        """Of calls that cost nothing several are watched: one that is held up by a busy machine alone is not always."""
+        holds: list[float] = []
         # On a thread of its own: a test that checks a provider may run on a loop itself.
         with ThreadPoolExecutor(1) as pool:
-            try:
-                longest = pool.submit(asyncio.run, _watched(self._manager().arespond(self._request()))).result()
-            except LLMTesterError as error:
-                return _failure(rule, error)
-        if longest > TOO_LONG:
-            text = f"a call held up the event loop, and with it all other calls, for {longest:.1f} s"
-            fix = "Await what takes time; or write a plain def with blocking = True, which gets threads."
-            return Finding(rule, "failed", text, fix)
-        return Finding(rule, "ok", "other calls go on meanwhile")
+            while len(holds) < (1 if self._call else WATCHED) and min(holds, default=HELD) >= HELD and sum(holds) < 1:
+                self.calls += 1
+                holds.append(pool.submit(asyncio.run, _watched(self._manager().arespond(self._request()))).result())
+        return min(holds)
 
     def _threads(self, first: Response) -> Finding:
         rule, what = "threads", f"{AT_ONCE} calls at once"

@@ -173,6 +173,9 @@ class WireContract:
         silent = self._ask(Play(TEXT, usage=None)).usage.counts()
         if silent:
             return Finding("usage", "failed", f"an answer without counts has {silent}", "What is not told stays None.")
+        if self._provider.config.usage is not None and self._provider.config.usage.paths:
+            fix = "Ask it once, and see that its tokens are told: llm-tester ask."
+            return Finding("usage", "note", "your paths were played back, not compared with your server", fix)
         return Finding("usage", "ok", "counts are read; what is not told is unknown, not 0")
 
     def _errors(self) -> Finding:

@@ -132,3 +132,19 @@ def test_without_any_key_the_safe_default_answers_with_a_warning(
         llm_tester.complete("hi", fallback=False)
     with pytest.raises(llm_tester.MissingKeyError, match="OPENAI_API_KEY"):
         llm_tester.complete("hi", provider_type="openai")
+
+
+def test_a_provider_that_is_not_there_is_named(server: LoopbackServer, ask: Program) -> None:
+    code, _, err = ask("hi", "-m", "opnai")
+    assert code == 2
+    assert 'there is no provider "opnai"' in err
+    assert "Did you mean openai" in err
+
+
+def test_a_list_of_providers_that_cannot_be_read_may_hold_it(server: LoopbackServer, ask: Program) -> None:
+    Path("external_providers.json").write_text('{"legal": {"path": "x"},}')
+    code, _, err = ask("hi", "-m", "legal")
+    assert (code, err.count("Error")) == (2, 1)
+    assert 'there is no provider "legal"' in err
+    assert "external_providers.json:1: not valid JSON" in err
+    assert "Known" not in err

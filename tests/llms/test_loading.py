@@ -154,10 +154,18 @@ def test_none_or_several_classes_are_an_error(tmp_path: Path, code: str, expecte
     with pytest.raises(ProviderLoadError) as caught:
         subclass_in(module, BaseLLM, where="provider.py")
     assert caught.value.message == expected
-    assert caught.value.hint == "Define exactly one subclass of BaseLLM in it."
+    assert caught.value.hint.startswith("Define exactly one subclass of BaseLLM in it")
+    assert ('name one as "class" in external_providers.json' in caught.value.hint) == ("2 subclasses" in expected)
 
 
 def test_an_absent_name_is_an_error(tmp_path: Path) -> None:
     module = load_module(write(tmp_path, ""), NAME)
     with pytest.raises(ProviderLoadError, match=r"^provider\.py: defines no Mine"):
         attribute_of(module, "Mine", where="provider.py")
+
+
+def test_the_class_of_nearly_that_name_is_offered(tmp_path: Path) -> None:
+    module = load_module(write(tmp_path, HEAD + CLASS.format(name="RuleBook")), NAME)
+    with pytest.raises(ProviderLoadError, match="defines no Rulebook") as caught:
+        attribute_of(module, "Rulebook", where="provider.py")
+    assert caught.value.hint == "Did you mean RuleBook?"

@@ -284,3 +284,17 @@ def test_a_thousand_folders_are_found_within_a_second(workspace: Path) -> None:
     assert sum(provider.problem is None for provider in listed_now.values()) >= 1000
     assert elapsed <= 1.0
     assert instantiate(listed_now["p7"], here).name == "p7"
+
+
+@pytest.mark.parametrize(("module", "hint"), [("absent_llm", 'named as "path"'), ("./llm.py", 'named as "path"')])
+def test_a_module_that_is_not_there_may_be_a_path(workspace: Path, module: str, hint: str) -> None:
+    external(workspace, acme={"module": module})
+    assert hint in problem(workspace, "acme").hint
+
+
+def test_a_method_of_nearly_the_right_name_is_named(workspace: Path) -> None:
+    write(workspace, {"near.py": ACME.replace("_call_llm_api", "_call_llm_ap")})
+    external(workspace, acme={"path": "near.py"})
+    with pytest.raises(ProviderLoadError, match="cannot be made") as caught:
+        answer(workspace, "acme")
+    assert caught.value.hint == "Did you mean _call_llm_api by _call_llm_ap?"

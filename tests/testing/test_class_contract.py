@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import urllib.request
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from llm_tester.testing import LoopbackServer, check_provider
 Usage = dict[str, Any]
 Add = Callable[..., Path]
 MODELS = ({"name": "m", "default": True, "cost_input": 1, "cost_output": 2},)
+DECLARED = "declared in `applies`; whether they reach the service does not show here"
 SHAPE = "    def _call_llm_api(self, prompt, system_prompt, model_name, model_config):\n"
 
 
@@ -41,6 +43,12 @@ class Slow(Local):
     async def _call_llm_api(self, prompt: str, *rest: Any) -> tuple[str, Usage]:  # type: ignore[override]
         time.sleep(0.3)  # noqa: ASYNC251 - the mistake that is to be found
         return "slow", {"input": 1, "output": 1}
+
+
+class Brief(Local):
+    async def _call_llm_api(self, prompt: str, *rest: Any) -> tuple[str, Usage]:  # type: ignore[override]
+        time.sleep(0.03)  # noqa: ASYNC251 - as above
+        return "brief", {"input": 1, "output": 1}
 
 
 class Patient(Local):
@@ -115,7 +123,7 @@ class FailsTogether(Local):
 def test_a_class_keeps_it(chosen: type[BaseLLM]) -> None:
     verdict = check_provider(chosen(config()))
     assert verdict, str(verdict)
-    assert findings(verdict, "note", "skipped") == {}
+    assert findings(verdict, "note", "skipped") == {"parameters": DECLARED}
     assert "each got its own answer" in findings(verdict, "ok")["threads"]
 
 
@@ -235,3 +243,15 @@ def test_other_programs_are_not_started_either() -> None:
             return subprocess.run(["curl", "x"], check=True, capture_output=True), {}  # noqa: S607 - refused
 
     assert "it asks for starting curl" in findings(check_provider(Starts(config())), "skipped")["calls"]
+
+
+def test_a_short_hold_of_the_event_loop_is_noted() -> None:
+    verdict = check_provider(Brief(config()))
+    assert verdict
+    held = re.fullmatch(r"a call held up .* for (\d+) ms", findings(verdict, "note")["event loop"])
+    assert held
+    assert 20 <= int(held[1]) <= 250
+
+
+def test_what_is_only_declared_is_not_called_ok() -> None:
+    assert findings(check_provider(Local(config())), "note") == {"parameters": DECLARED}

@@ -40,6 +40,7 @@ def test_a_folder_keeps_it_whose_usage_stands_elsewhere(workspace: Path, add_pro
     verdict = check_provider(create_provider("odd", Workspace.open(workspace)))
     # The first of several paths is where the server puts the count.
     assert verdict, str(verdict)
+    assert findings(verdict, "note")["usage"] == "your paths were played back, not compared with your server"
 
 
 @pytest.mark.parametrize("auth", [{"kind": "query", "name": "key"}, {"kind": "header", "name": "x-key"}])
