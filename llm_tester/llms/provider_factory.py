@@ -88,7 +88,9 @@ def _load(file: Path, name: str | None, named_by: str, *, has_code: bool) -> Pro
     if has_code and not file.is_file():
         raise ConfigurationError(
             f"{file}: there is no such file",
-            hint=f'Beside provider.py it says at least {{"name": "{name}", "open_catalogue": true}}.',
+            hint=f'Beside provider.py it says at least {{"name": "{name}", "open_catalogue": true}}.'
+            if name
+            else f'Mend "config_path" in {EXTERNAL_NAME}, or leave it away.',
             file=str(file),
         )
     config = validate(ProviderConfig, read_config(file), file=str(file))

@@ -298,3 +298,11 @@ def test_a_method_of_nearly_the_right_name_is_named(workspace: Path) -> None:
     with pytest.raises(ProviderLoadError, match="cannot be made") as caught:
         answer(workspace, "acme")
     assert caught.value.hint == "Did you mean _call_llm_api by _call_llm_ap?"
+
+
+def test_a_config_path_that_leads_nowhere_is_told(workspace: Path) -> None:
+    write(workspace, {"near.py": ACME})
+    external(workspace, acme={"path": "near.py", "config_path": "prcies.json"})
+    error = problem(workspace, "acme")
+    assert "prcies.json: there is no such file" in error.message
+    assert error.hint == 'Mend "config_path" in external_providers.json, or leave it away.'
