@@ -19,7 +19,15 @@ from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.reporting.report import Report, build_report
 from llm_tester.reporting.tables import leaderboard
 
-SUBCOMMANDS = {"tasks": ("list", "check", "new"), "runs": ("list",), "models": ("list", "sync"), "prices": ("check",)}
+SUBCOMMANDS = {
+    "tasks": ("list", "check", "new"),
+    "runs": ("list", "export", "delete"),
+    "models": ("list", "sync"),
+    "prices": ("check",),
+    "providers": ("list", "show", "check", "new"),
+    "config": ("show",),
+    "cache": ("show", "prune"),
+}
 
 
 def demo_table(task: str) -> str:

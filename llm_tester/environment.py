@@ -40,6 +40,18 @@ VARIABLES = (
     Variable("TLS_CERT_FILE", "the certificate that this client shows, PEM", setting="tls.cert_file"),
     Variable("TLS_KEY_FILE", "the key of that certificate, PEM", setting="tls.key_file"),
     Variable("TLS_CA_FILE", "the authorities that are trusted, PEM", setting="tls.ca_file"),
+    Variable("PROVIDER_MAX_RETRIES", "tries after the first", "3", "retry.max_retries"),
+    Variable("PROVIDER_INITIAL_DELAY", "seconds before the first retry", "1.0", "retry.initial_delay"),
+    Variable("PROVIDER_EXPONENTIAL_BASE", "growth of the wait", "2.0", "retry.exponential_base"),
+    Variable("PROVIDER_MAX_DELAY", "the longest wait in seconds", "60.0", "retry.max_delay"),
+    Variable("PROVIDER_JITTER", "whether waits are drawn at random", "true", "retry.jitter"),
+    Variable(
+        "PROVIDER_CIRCUIT_BREAKER_ENABLED", "whether failing models are spared", "true", "circuit_breaker.enabled"
+    ),
+    Variable("PROVIDER_FAILURE_THRESHOLD", "failures in a row until then", "5", "circuit_breaker.failure_threshold"),
+    Variable("PROVIDER_RECOVERY_TIMEOUT", "seconds until it is tried", "60.0", "circuit_breaker.recovery_timeout"),
+    Variable("PROVIDER_FALLBACK_ENABLED", "whether others stand in where no one is named", "true", "fallback.enabled"),
+    Variable("PROVIDER_FALLBACK_ORDER", "who, with commas", "openai,lmstudio", "fallback.order"),
 )
 
 

@@ -21,6 +21,7 @@ from llm_tester.llms.bounds import capped
 from llm_tester.llms.chained import Chained, are_simulated, bound_of, hosts_of, links_of, of_link
 from llm_tester.llms.exchange import refuse_changes
 from llm_tester.llms.llm_registry import ProviderRegistry
+from llm_tester.llms.policy_settings import retry_settings
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Message, Request
 from llm_tester.version import __version__
@@ -149,7 +150,7 @@ class PreparedRun:
         settings = {
             "limit": options.limit,
             "max_connections": _connections(workspace, options.max_connections),
-            "retry": workspace.settings.retry.model_dump(),
+            "retry": retry_settings(workspace).model_dump(),
             "on_unsupported": workspace.settings.on_unsupported,
             "canary": self.has_canary,
             "max_outage": options.max_outage or workspace.settings.run.max_outage,

@@ -13,6 +13,7 @@ from llm_tester.catalogue import ProviderOverride, TLSSettings
 from llm_tester.config import CONFIG_NAME, Settings, Workspace
 from llm_tester.environment import OLD_PREFIX, PREFIX, VARIABLES, value_of
 from llm_tester.llms.llm_registry import ProviderRegistry, default_registry
+from llm_tester.llms.policy_settings import breaker_settings, fallback_settings, retry_settings
 from llm_tester.llms.provider_factory import DiscoveredProvider
 from llm_tester.llms.provider_variables import named_address, named_model, variables_of
 
@@ -41,7 +42,12 @@ def get_settings(workspace: Workspace | None = None) -> Settings:
     here = workspace or default_registry().workspace
     project = {"project": here.environment["LLM_TESTER_PROJECT"]} if here.environment.get("LLM_TESTER_PROJECT") else {}
     run = here.settings.run.model_copy(update=project)
-    return here.settings.model_copy(update={"run": run, "tls": here.tls(None)})
+    policy = {
+        "retry": retry_settings(here),
+        "circuit_breaker": breaker_settings(here),
+        "fallback": fallback_settings(here),
+    }
+    return here.settings.model_copy(update={"run": run, "tls": here.tls(None), **policy})
 
 
 def get_provider_config(workspace: Workspace | None = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from llm_tester.llms.apis.replay import ReplayLLM
 from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.declarations import misspelt
 from llm_tester.llms.loading import import_module, load_module, subclass_in, subclass_named
+from llm_tester.llms.policy_settings import retry_settings
 from llm_tester.llms.provider_sources import (
     BUILT_IN,
     EXTERNAL_NAME,
@@ -267,7 +268,7 @@ def instantiate(provider: DiscoveredProvider, workspace: Workspace) -> BaseLLM:
             hint="Call super().__init__(config) in it.",
         )
     instance.environment = workspace.environment or instance.environment
-    instance.retry = instance.retry or RetryPolicy(**workspace.settings.retry.model_dump())
+    instance.retry = instance.retry or RetryPolicy(**retry_settings(workspace).model_dump())
     return instance
 
 

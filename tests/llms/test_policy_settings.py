@@ -12,6 +12,7 @@ import pytest
 from llm_tester import ProviderManager, ProviderRegistry, Response
 from llm_tester.config import Workspace
 from llm_tester.errors import CircuitOpenError, ConfigurationError, OverloadedError, ProviderError
+from llm_tester.llms.config_values import config_values, get_settings
 from llm_tester.llms.flow import Session
 from llm_tester.llms.policy_settings import breaker_settings, fallback_settings, retry_settings
 from llm_tester.testing import LoopbackServer, Play
@@ -151,3 +152,15 @@ def test_the_breaker_is_as_the_environment_says(workspace: Path, ask: Ask, enabl
         with pytest.raises(ProviderError):
             ask(manager, provider.request("hi", "m"))
         assert server.count == tries + 1
+
+
+def test_the_variables_hold_for_a_provider_of_its_own_and_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    here = opened(tmp_path, PROVIDER_MAX_RETRIES="7", PROVIDER_FAILURE_THRESHOLD="9")
+    registry = ProviderRegistry(here)
+    retry = registry.get("stub").retry
+    assert retry is not None
+    assert retry.max_retries == 7
+    assert get_settings(here).circuit_breaker.failure_threshold == 9
+    shown = {value.name: (value.value, value.source) for value in config_values(registry)}
+    assert shown["retry.max_retries"] == ("7", "PROVIDER_MAX_RETRIES")
