@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-pythons test-live lint format docs build bench bench-peers faults clean
+.PHONY: help demo test coverage test-pythons test-live lint format docs build bench bench-peers faults clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,7 +21,10 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.core
 demo: $(VENV)/.core ## Run the bundled tasks on simulated models; no key, no network, no cost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" llm-tester demo
 
-test: $(VENV)/.dev ## Run the tests with branch coverage
+test: $(VENV)/.dev ## Run the tests
+	$(BIN)/python -m pytest -n 2
+
+coverage: $(VENV)/.dev ## Run the tests with branch coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 test-pythons: ## Run the tests on every Python from 3.11 on that is found, each in an environment of its own

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder, all_suffixes
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, all_suffixes
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -95,9 +95,18 @@ def _initial(folder: Path) -> tuple[Path, ...]:
     return (file,) if file.is_file() else ()
 
 
+class _FromSource(SourceFileLoader):
+    """Never takes compiled code from a cache, which knows two versions of one second and length for the same."""
+
+    def path_stats(self, path: str) -> NoReturn:
+        raise OSError("not compared with a cache")
+
+
 def load_module(file: Path, name: str) -> ModuleType:
     """The module that `file` holds, imported afresh under `name`; raises ProviderLoadError, whatever its code does."""
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
+    spec = importlib.util.spec_from_file_location(
+        name, file, loader=_FromSource(name, str(file)), submodule_search_locations=[str(file.parent)]
+    )
     if spec is None or spec.loader is None or not file.is_file():
         raise ProviderLoadError(f"{file}: there is no such Python file")
     module = importlib.util.module_from_spec(spec)

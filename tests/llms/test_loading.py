@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,3 +170,15 @@ def test_the_class_of_nearly_that_name_is_offered(tmp_path: Path) -> None:
     with pytest.raises(ProviderLoadError, match="defines no Rulebook") as caught:
         attribute_of(module, "Rulebook", where="provider.py")
     assert caught.value.hint == "Did you mean RuleBook?"
+
+
+def test_code_is_read_anew_though_an_older_version_was_compiled_in_the_same_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "own.py"
+    for value in (1, 2):
+        file.write_text(f"VALUE = {value}\n")
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        assert value == load_module(file, "own_code").VALUE
+    assert not (tmp_path / "__pycache__").exists()
