@@ -205,8 +205,8 @@ class Store:
         try:
             # Most groups have no job that raises, and a savepoint for each would cost more than some jobs.
             done = self._transaction(group, self._run) or self._transaction(group, self._run_apart) or []
-        except sqlite3.Error as error:
-            failure = self._error(error)
+        except Exception as error:  # noqa: BLE001 - whoever waits for a job gets it, and the writer goes on
+            failure = self._error(error) if isinstance(error, sqlite3.Error) else error
             done = [(None, failure) for _ in group]
         for (_, future), (value, problem) in zip(group, done, strict=True):
             if problem is not None:

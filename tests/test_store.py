@@ -121,6 +121,21 @@ def test_what_ends_a_transaction_is_part_of_it(tmp_path: Path) -> None:
         assert values(store) == [1, 2, 20]
 
 
+def test_the_writer_survives_what_ends_its_transactions(tmp_path: Path) -> None:
+    failing = [True]
+
+    def end(connection: sqlite3.Connection) -> None:
+        if failing.pop():
+            raise ValueError("a mistake")
+
+    with Store(tmp_path / "ledger.sqlite3", SCHEMA, before_commit=end) as store:
+        with pytest.raises(ValueError, match="a mistake"):
+            store.write(insert(1))
+        failing.append(False)
+        store.write(insert(2))
+        assert values(store) == [2]
+
+
 def test_an_sql_error_is_one_of_ours(store: Store) -> None:
     store.write(insert(1))
     with pytest.raises(LedgerError, match="UNIQUE constraint failed") as caught:

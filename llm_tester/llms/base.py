@@ -131,11 +131,11 @@ class BaseLLM(Embedding, Metering, ABC):
 
     def respond(self, request: Request) -> Response:
         """The usage-tracked answer to `request`, after retries."""
-        return drive(exchange(self, request, self._policy(request.model)), self._session)
+        return drive(*self._call_flow(request))
 
     async def arespond(self, request: Request) -> Response:
         """As `respond`, on the event loop."""
-        return await adrive(exchange(self, request, self._policy(request.model)), self._session)
+        return await adrive(*self._call_flow(request))
 
     def stream(
         self,
@@ -147,7 +147,7 @@ class BaseLLM(Embedding, Metering, ABC):
     ) -> Stream:
         """The answer's text as it comes; its `response` at the end. Leave it early by `with` or `close`."""
         request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
-        return Stream(exchange(self, request, self._policy(request.model, streamed=True)), self._session)
+        return Stream(*self._call_flow(request, streamed=True))
 
     def astream(
         self,
@@ -159,7 +159,11 @@ class BaseLLM(Embedding, Metering, ABC):
     ) -> AsyncStream:
         """As `stream`, on the event loop: `async for`, `async with`."""
         request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
-        return AsyncStream(exchange(self, request, self._policy(request.model, streamed=True)), self._session)
+        return AsyncStream(*self._call_flow(request, streamed=True))
+
+    def _call_flow(self, request: Request, *, streamed: bool = False) -> tuple[Flow[Response], Session]:
+        """The flow of one call, and what carries its effects out."""
+        return exchange(self, request, self._policy(request.model, streamed=streamed)), self._session
 
     def complete(
         self,

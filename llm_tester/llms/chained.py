@@ -14,12 +14,11 @@ from llm_tester.catalogue import ModelConfig, ModelEntry, ProviderConfig
 from llm_tester.config import CircuitBreakerSettings
 from llm_tester.cost_manager import Rates
 from llm_tester.errors import ConfigurationError, UnknownModelError, suggestion
-from llm_tester.llms.base import MAX_TOKENS, TEMPERATURE, BaseLLM
+from llm_tester.llms.base import BaseLLM
 from llm_tester.llms.bounds import worst_case
 from llm_tester.llms.chain import Relay, Step, fall_back
 from llm_tester.llms.circuit_breaker import CircuitBreaker
-from llm_tester.llms.flow import adrive, drive
-from llm_tester.llms.streams import AsyncStream, Stream
+from llm_tester.llms.flow import Flow, Session
 from llm_tester.records import Request, Response, UsageData, chat
 
 CHAIN = "chain"
@@ -65,46 +64,6 @@ class Chained(BaseLLM):
     def links(self, model: str) -> tuple[Link, ...]:
         """Who serves calls to `model`, the first choice first."""
 
-    def respond(self, request: Request) -> Response:
-        """The answer of the first that gives one, after retries, with every attempt of all."""
-        steps = self._steps(request.model)
-        relay = Relay(steps[0].session)
-        return drive(fall_back(request, steps, relay, warn=self.warns), relay)
-
-    async def arespond(self, request: Request) -> Response:
-        """As `respond`, on the event loop."""
-        steps = self._steps(request.model)
-        relay = Relay(steps[0].session)
-        return await adrive(fall_back(request, steps, relay, warn=self.warns), relay)
-
-    def stream(
-        self,
-        prompt: str | Request,
-        system_prompt: str | None = None,
-        temperature: float = TEMPERATURE,
-        max_tokens: int = MAX_TOKENS,
-        **parameters: Any,
-    ) -> Stream:
-        """The text as it comes; the next one is asked only as long as there is none."""
-        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
-        steps = self._steps(request.model, streamed=True)
-        relay = Relay(steps[0].session)
-        return Stream(fall_back(request, steps, relay, warn=self.warns), relay)
-
-    def astream(
-        self,
-        prompt: str | Request,
-        system_prompt: str | None = None,
-        temperature: float = TEMPERATURE,
-        max_tokens: int = MAX_TOKENS,
-        **parameters: Any,
-    ) -> AsyncStream:
-        """As `stream`, on the event loop."""
-        request = self.question(prompt, system_prompt, temperature, max_tokens, parameters)
-        steps = self._steps(request.model, streamed=True)
-        relay = Relay(steps[0].session)
-        return AsyncStream(fall_back(request, steps, relay, warn=self.warns), relay)
-
     def prepare(self, model_name: str) -> None:
         """Check each link: its model, and its key where one is needed."""
         for link in self.links(model_name):
@@ -125,8 +84,11 @@ class Chained(BaseLLM):
         response = self.respond(asked)
         return response.text, response.usage
 
-    def _steps(self, model: str, *, streamed: bool = False) -> list[Step]:
-        return [self._step(link, streamed=streamed) for link in self.links(model)]
+    def _call_flow(self, request: Request, *, streamed: bool = False) -> tuple[Flow[Response], Session]:
+        """Of a stream the next one is asked only as long as no text has come."""
+        steps = [self._step(link, streamed=streamed) for link in self.links(request.model)]
+        relay = Relay(steps[0].session)
+        return fall_back(request, steps, relay, warn=self.warns), relay
 
     def _step(self, link: Link, *, streamed: bool) -> Step:
         provider = link.provider
