@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_tester.catalogue import RATE_OF_CLASS, ModelEntry, Prices, TimedPrices
-from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, Cost, CostLine, UsageData
+from llm_tester.records import INPUT_PARTS, OUTPUT_PARTS, Cost, CostLine, UsageData, counts_of
 
 MILLION = Decimal(1_000_000)
 _NOTHING = Decimal(0)
@@ -19,12 +19,20 @@ OWN, REPORTED, CATALOGUE = "config.json", "provider", "catalogue"
 """Where a price comes from, the first that knows one: the workspace's config.json, the answer itself, the catalogue."""
 
 
+PriceTable = Mapping[str, tuple[Decimal, Decimal]]
+"""By token class: USD per 1M tokens, and per token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """The rates of a request whose input has more than `above` tokens."""
 
     above: int
     by_class: Mapping[str, Decimal]
+    prices: PriceTable = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prices", _prices(self.by_class))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,10 @@ class Rates:
     spans: tuple[Span, ...] = ()
     ceilings: tuple[Decimal, Decimal] = field(init=False, repr=False, compare=False)
     """The highest rates of any input and any output: what every call is bounded with."""
+    prices: PriceTable = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prices", _prices(self.by_class))
         found = (self.dearest(("input", *INPUT_PARTS)), self.dearest(("output", *OUTPUT_PARTS)))
         object.__setattr__(self, "ceilings", found)
 
@@ -57,9 +67,9 @@ class Rates:
         now = moment.astimezone(UTC).time()
         return next((span.rates for span in reversed(self.spans) if span.holds(now)), self)
 
-    def for_input(self, tokens: int) -> Mapping[str, Decimal]:
-        """The rates of a request with so many input tokens."""
-        return next((tier.by_class for tier in reversed(self.tiers) if tokens > tier.above), self.by_class)
+    def for_input(self, tokens: int) -> Tier | Rates:
+        """What holds the rates of a request with so many input tokens."""
+        return next((tier for tier in reversed(self.tiers) if tokens > tier.above), self)
 
     def dearest(self, classes: Iterable[str]) -> Decimal:
         """The highest rate of any of these token classes, in any tier and at any time of the day."""
@@ -82,6 +92,10 @@ class Span:
         if self.until < self.begin:
             return now >= self.begin or now < self.until
         return self.begin <= now < self.until
+
+
+def _prices(by_class: Mapping[str, Decimal]) -> PriceTable:
+    return {name: (rate, rate.scaleb(-6)) for name, rate in by_class.items()}
 
 
 UNPRICED = Rates()
@@ -147,11 +161,12 @@ def rates_from_json(content: Mapping[str, Any], source: str, priced_on: str | No
 
 def billed_tokens(usage: UsageData) -> dict[str, int]:
     """The tokens by the class that bills them, none counted twice; empty when the counts are missing or impossible."""
-    counts = usage.counts()
-    if usage.inconsistent or "input" not in counts or "output" not in counts:
+    whole_input, whole_output = usage.prompt_tokens, usage.completion_tokens
+    if usage.inconsistent or whole_input is None or whole_output is None:
         return {}
-    if len(counts) == 2:
-        return counts if min(counts.values()) >= 0 else {}
+    if counts_of(usage) == (whole_input, None, None, None, whole_output, None, None, None):
+        return {"input": whole_input, "output": whole_output} if whole_input >= 0 <= whole_output else {}
+    counts = usage.counts()
     billed = {name: counts[name] for name in (*INPUT_PARTS, *OUTPUT_PARTS) if counts.get(name)}
     billed["input"] = counts["input"] - sum([counts[name] for name in INPUT_PARTS if name in counts])
     billed["output"] = counts["output"] - sum([counts[name] for name in OUTPUT_PARTS if name in counts])
@@ -169,18 +184,18 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
         line = CostLine("reported", sum(billed_tokens(usage).values()), None, usage.reported_cost)
         return Cost((line,), usage.reported_cost, complete=True, source=REPORTED)
     billed = billed_tokens(usage)
-    table = rates.for_input(usage.input or 0) if rates.tiers else rates.by_class
+    table = rates.for_input(usage.prompt_tokens or 0) if rates.tiers else rates
+    prices = table.prices
     lines, known, complete = [], _NOTHING, bool(billed) and rates.known
     for name, tokens in billed.items():
         if not tokens:
             continue
-        rate = table.get(name)
-        if rate is None:
+        if (price := prices.get(name)) is None:
             lines.append(CostLine(name, tokens, None, None))
             complete = False
         else:
-            usd = rate * tokens / MILLION
-            lines.append(CostLine(name, tokens, rate, usd))
+            usd = price[1] * tokens
+            lines.append(CostLine(name, tokens, price[0], usd))
             known += usd
     if rates.per_request:
         lines.append(CostLine("request", 1, rates.per_request * MILLION, rates.per_request))
@@ -195,7 +210,7 @@ def without_cache(usage: UsageData, rates: Rates, moment: datetime | None = None
     """
     cost = cost_of(replace(usage, cached_input=None), rates, moment)
     hidden = cost.source == REPORTED and usage.cached_input
-    return replace(cost, complete=False) if hidden else cost
+    return cost._replace(complete=False) if hidden else cost
 
 
 def at_most(prompt_bytes: int, max_output_tokens: int | None, rates: Rates) -> Decimal | None:

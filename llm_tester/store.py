@@ -27,7 +27,7 @@ _GATHER = 0.001
 class Store:
     """One SQLite file. `submit` hands a job to the writer; its future is done once the job's commit is on disk.
 
-    `before_commit` ends each transaction of jobs.
+    `begin` and `before_commit` are called at the begin and the end of each transaction of jobs.
     """
 
     def __init__(
@@ -36,10 +36,11 @@ class Store:
         migrations: Sequence[str],
         *,
         busy_seconds: float = 30.0,
+        begin: Callable[[], None] = lambda: None,
         before_commit: Callable[[sqlite3.Connection], None] = lambda _: None,
     ) -> None:
         self.path = path
-        self._before_commit = before_commit
+        self._begin, self._before_commit = begin, before_commit
         self._busy_seconds = busy_seconds
         self._migrations = migrations
         self._jobs: queue.SimpleQueue[tuple[Job, Future[Any]] | None] = queue.SimpleQueue()
@@ -217,6 +218,7 @@ class Store:
     def _transaction(self, group: list[tuple[Job, Future[Any]]], run: Callable[[Job], Result | None]) -> list[Result]:
         """What the jobs bring, committed; nothing, and nothing written, when `run` brings nothing for one of them."""
         results: list[Result] = []
+        self._begin()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for job, _ in group:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from llm_tester.errors import ProviderError
 from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.rollups import Account
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.records import Attempt, Request, Response
+
+_HANDED_OVER: Future[Any] = Future()
+_HANDED_OVER.set_result(None)
 
 
 class CallJournal:
@@ -26,12 +32,19 @@ class CallJournal:
     ) -> None:
         self._ledger, self._run, self._place, self._entrant = ledger, run, place, entrant
         self._request, self._at_most = request, at_most
+        self._claimed_at = 0.0
         self.call = 0
+        self.stored: Future[Any] | None = None
+        """Done once the answer is on disk."""
 
     def claim(self) -> Future[Any]:
         """Durable before anything is sent."""
         request = self._request
-        claimed = self._ledger.claim(self._run, self._place, request.call_id, self._at_most, request.purpose)
+        # Whole milliseconds, so that its day is the same here and in SQLite, which rounds to them.
+        self._claimed_at = round(time.time(), 3)
+        claimed = self._ledger.claim(
+            self._run, self._place, request.call_id, self._at_most, request.purpose, self._claimed_at
+        )
         claimed.add_done_callback(self._keep_key)
         return claimed
 
@@ -40,8 +53,15 @@ class CallJournal:
             self.call = claimed.result()
 
     def answered(self, response: Response) -> Future[Any]:
-        """Durable before anything is scored."""
-        return self._ledger.answered(self.call, response, self._entrant)
+        """Handed to the writer, which works in order: it is on disk before a later claim is. Who scores waits for
+        `stored`."""
+        self.stored = self._ledger.answered(self.call, response, self._entrant, self._account())
+        return _HANDED_OVER
+
+    def _account(self) -> Account:
+        asked, entrant = self._request, self._entrant.entrant
+        day = datetime.fromtimestamp(self._claimed_at, UTC).date().isoformat()
+        return Account(day, self._run.project, entrant.provider, entrant.model, asked.tags["task"], asked.purpose)
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""

@@ -27,7 +27,7 @@ from llm_tester.evals.ledger_writes import (
 )
 from llm_tester.evals.ownership import LEASE_SECONDS, this_owner
 from llm_tester.evals.planning import TaskPlan
-from llm_tester.evals.rollups import Sums, roll
+from llm_tester.evals.rollups import Account, Sums, roll
 from llm_tester.evals.run_records import (
     EntrantRecord,
     LinkRecord,
@@ -88,7 +88,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.sums = Sums()
-        self.store = Store(path, MIGRATIONS, before_commit=self.sums.write)
+        self.store = Store(path, MIGRATIONS, begin=self.sums.begin, before_commit=self.sums.write)
 
     @classmethod
     def existing(cls, path: Path) -> Ledger:
@@ -270,9 +270,16 @@ class Ledger:
     # --- calls
 
     def claim(
-        self, run: RunRecord, at: Place, call_id: str, at_most: Decimal | None, purpose: str = "sample"
+        self,
+        run: RunRecord,
+        at: Place,
+        call_id: str,
+        at_most: Decimal | None,
+        purpose: str = "sample",
+        claimed_at: float | None = None,
     ) -> Future[int]:
-        """Record that the next call at a place is about to be sent; the future brings its key."""
+        """Record that the next call at a place is about to be sent, now where no moment is given; the future brings its
+        key."""
         values = (
             call_id,
             run.key,
@@ -281,17 +288,24 @@ class Ledger:
             at.epoch,
             purpose,
             at.attempt_group + 1,
-            time.time(),
+            time.time() if claimed_at is None else claimed_at,
             None if at_most is None else picodollars(at_most),
         )
         return self.store.submit(lambda connection: new_key(connection.execute(_CLAIM, values)))
 
-    def answered(self, call: int, response: Response, entrant: EntrantRecord) -> Future[Any]:
-        """Record an answer with its usage, cost and attempts."""
+    def answered(
+        self, call: int, response: Response, entrant: EntrantRecord, account: Account | None = None
+    ) -> Future[Any]:
+        """Record an answer with its usage, cost and attempts; with the call's `account` its sums need not be read."""
 
         def write(connection: sqlite3.Connection) -> None:
-            write_answer(connection, call, response, entrant)
-            self.sums.ended(connection, call)
+            lines = write_answer(connection, call, response, entrant)
+            if entrant.simulated:
+                self.sums.bought(call, None, ())
+            elif account is None or self.sums.money_at_once or not _is_plain(response, entrant):
+                self.sums.ended(connection, call)
+            else:
+                self.sums.bought(call, account, lines)
 
         return self.store.submit(write)
 
@@ -321,7 +335,7 @@ class Ledger:
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO scores VALUES (?, 1, ?, ?, ?, ?, ?)", values)
-            self.sums.scored(call)
+            self.sums.scored(call, score.outcome.value)
 
         return self.store.submit(write)
 
@@ -340,6 +354,11 @@ class Ledger:
             row["variant"]: tuple(Message(role, content) for role, content in json.loads(row["messages"]))
             for row in rows
         }
+
+
+def _is_plain(response: Response, entrant: EntrantRecord) -> bool:
+    """Whether an answer's own cost is all that its call cost, and all of it is known."""
+    return len(response.attempts) == 1 and response.cost.complete and not (entrant.links or response.cached)
 
 
 def _refuse_other_owner(run: RunRecord) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from llm_tester.cost_manager import Rates, picodollars, rates_to_json
 from llm_tester.errors import LedgerError
 from llm_tester.evals.planning import PlannedSample, TaskPlan, planned_samples
+from llm_tester.evals.rollups import Line
 from llm_tester.evals.run_records import EntrantRecord, PlannedEntrant
 from llm_tester.evals.samples import Score
 from llm_tester.records import Attempt, Cost, CostLine, Response, digest, short_id
@@ -119,8 +120,8 @@ def price_key(connection: sqlite3.Connection, rates: Rates) -> int:
     return int(found["price"])
 
 
-def write_answer(connection: sqlite3.Connection, call: int, response: Response, entrant: EntrantRecord) -> None:
-    """An answer with usage, cost and attempts, priced by who gave it."""
+def write_answer(connection: sqlite3.Connection, call: int, response: Response, entrant: EntrantRecord) -> list[Line]:
+    """An answer with usage, cost and attempts, priced by who gave it; the lines of a cost that is new."""
     price = entrant.price_of(response.attempts[-1]) if response.attempts else entrant.price
     source = _bought_by(connection, response) if response.cached else None
     usage = response.usage
@@ -147,12 +148,12 @@ def write_answer(connection: sqlite3.Connection, call: int, response: Response, 
         copied = "INSERT INTO costs SELECT ?, price, token_class, tokens, picodollars FROM costs WHERE call = ?"
         connection.execute(copied, (call, source))
         end_call(connection, call, "answered")
-        return
-    connection.executemany(
-        "INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *line) for line in billed_lines(response.cost, price)]
-    )
+        return []
+    lines = billed_lines(response.cost, price)
+    connection.executemany("INSERT INTO costs VALUES (?, ?, ?, ?, ?)", [(call, *line) for line in lines])
     write_attempts(connection, call, response.attempts, entrant)
     end_call(connection, call, "answered")
+    return lines
 
 
 def _bought_by(connection: sqlite3.Connection, response: Response) -> int:
@@ -197,12 +198,12 @@ def write_attempts(
         connection.executemany("INSERT INTO attempt_costs VALUES (?, ?, ?, ?, ?, ?)", lost)
 
 
-def billed_lines(cost: Cost, price: int) -> list[tuple[int, str, int, int | None]]:
+def billed_lines(cost: Cost, price: int) -> list[Line]:
     """The lines of a cost that say something, as the ledger keeps them: price, class, tokens, picodollars."""
     return [_cost_line(line, price) for line in cost.lines if line.tokens or line.usd]
 
 
-def _cost_line(line: CostLine, price: int) -> tuple[int, str, int, int | None]:
+def _cost_line(line: CostLine, price: int) -> Line:
     return (
         NO_PRICE if line.token_class == "reported" else price,  # noqa: S105 - a token class is no secret
         line.token_class,

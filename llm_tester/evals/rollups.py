@@ -34,6 +34,7 @@ FROM bill WHERE call IN ({", ".join(f":c{number}" for number in range(_AT_ONCE))
 GROUP BY {_KEY.replace("outcome", _OUTCOME)}
 {_ADDED}
 """  # noqa: S608 - made of the constants above
+_CHANGE = f"INSERT INTO rollups VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?) {_ADDED}"  # noqa: S608 - as above
 _KEEP = f"""
 INSERT INTO spent_before ({_KEY}, {", ".join(_SUMS)})
 SELECT {_KEY}, {", ".join(f"sum({name})" for name in _SUMS)} FROM bill
@@ -72,6 +73,24 @@ class CostRow:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a call stands on the bill; `day` is that of its claim, in UTC, as YYYY-MM-DD."""
+
+    day: str
+    project: str
+    provider: str
+    model: str
+    task: str
+    purpose: str
+
+
+Line = tuple[int, str, int, int | None]
+"""Of a cost: price, token class, tokens, picodollars."""
+Bought = tuple[Account | None, Sequence[Line]]
+_UNSCORED = "unscored"
+
+
 class Sums:
     """What the jobs of one transaction change in the sums, written once at its end.
 
@@ -80,8 +99,18 @@ class Sums:
 
     def __init__(self) -> None:
         self.money_at_once = False
+        self._bought: dict[int, Bought] = {}
         self._ended: set[int] = set()
-        self._scored: set[int] = set()
+        self._scored: dict[int, str] = {}
+        self._to_be_scored: dict[int, Bought] = {}
+
+    def begin(self) -> None:
+        """A transaction begins, perhaps in place of one that came to nothing."""
+        self._bought, self._ended, self._scored = {}, set(), {}
+
+    def bought(self, call: int, account: Account | None, lines: Sequence[Line]) -> None:
+        """As `ended`, of a call that cost no more than this; one without an account stays off the bill."""
+        self._bought[call] = account, lines
 
     def ended(self, connection: sqlite3.Connection, call: int) -> None:
         """The call was not in the sums before."""
@@ -90,16 +119,53 @@ class Sums:
         else:
             self._ended.add(call)
 
-    def scored(self, call: int) -> None:
+    def scored(self, call: int, outcome: str) -> None:
         """The call was in them as unscored."""
-        self._scored.add(call)
+        self._scored[call] = outcome
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Bring the sums up to what stands now; a call that a failed job named stands as before, and changes none."""
-        ended, scored = self._ended, self._scored - self._ended
-        self._ended, self._scored = set(), set()
-        roll(connection, [*ended, *scored])
-        roll(connection, [*scored], sign=-1, was="unscored")
+        changes = _Changes()
+        for call, (account, lines) in self._bought.items():
+            outcome = self._scored.pop(call, _UNSCORED)
+            changes.add(account, outcome, lines, 1)
+            if outcome == _UNSCORED:
+                self._to_be_scored[call] = account, lines
+        for call in self._to_be_scored.keys() & self._scored.keys():
+            account, lines = self._to_be_scored.pop(call)
+            changes.add(account, _UNSCORED, lines, -1)
+            changes.add(account, self._scored.pop(call), lines, 1)
+        changes.write(connection)
+        scored = [call for call in self._scored if call not in self._ended]
+        roll(connection, [*self._ended, *scored])
+        roll(connection, scored, sign=-1, was=_UNSCORED)
+
+
+class _Changes:
+    """Calls, tokens and picodollars to be added, by account, outcome and token class."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[Account, str, str], list[int]] = {}
+
+    def add(self, account: Account | None, outcome: str, lines: Sequence[Line], sign: int) -> None:
+        if account is None:
+            return
+        self._of(account, outcome, "")[0] += sign
+        for _, token_class, tokens, picodollars in lines:
+            sums = self._of(account, outcome, token_class)
+            sums[1] += sign * tokens
+            sums[2] += sign * (picodollars or 0)
+
+    def _of(self, account: Account, outcome: str, token_class: str) -> list[int]:
+        return self._sums.setdefault((account, outcome, token_class), [0, 0, 0])
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        rows = [
+            (own.day, own.project, own.provider, own.model, own.task, own.purpose, outcome, token_class, *sums)
+            for (own, outcome, token_class), sums in self._sums.items()
+            if any(sums)
+        ]
+        connection.executemany(_CHANGE, rows)
 
 
 def roll(connection: sqlite3.Connection, calls: Sequence[int], *, sign: int = 1, was: str | None = None) -> None:

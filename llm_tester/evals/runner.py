@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from llm_tester.errors import (
     AllProvidersFailedError,
@@ -28,6 +29,7 @@ from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.tasks import Task
 from llm_tester.llms.exchange import Deferred
+from llm_tester.llms.handover import Handover
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Attempt, FinishReason, Purpose, Request, Response, make_call_id
 
@@ -77,6 +79,7 @@ class Runner:
         self.lanes = lanes
         self.outage: Outage | None = None
         self._halt, self._course, self._clock = halt, course, clock
+        self._handover = Handover()
         self._under_way: list[LaneProgress] = []
         self._abreast: list[LaneProgress] = []
         self._moved = asyncio.Event()
@@ -155,7 +158,7 @@ class Runner:
                 return
             async with asyncio.TaskGroup() as group:
                 for _ in range(size):
-                    group.create_task(self._worker(lane, places))
+                    group.create_task(self._worker(lane, places, group))
                 await self._dispatch(lane, places)
                 for _ in range(size):
                     await places.put(None)
@@ -203,10 +206,15 @@ class Runner:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def _worker(self, lane: LaneProgress, places: asyncio.Queue[Place | None]) -> None:
+    async def _worker(self, lane: LaneProgress, places: asyncio.Queue[Place | None], group: asyncio.TaskGroup) -> None:
+        verdict: asyncio.Task[None] | None = None
         while (place := await places.get()) is not None:
-            if not self.stopping:
-                await self._do(lane, place)
+            if self.stopping or (answer := await self._do(lane, place)) is None:
+                continue
+            # The next call need not wait until this one's answer is on disk and scored; the one after that does.
+            before, verdict = verdict, group.create_task(answer)
+            if before is not None:
+                await before
 
     async def _passes(self, lane: LaneProgress) -> bool:
         """Try an entrant of which nothing is stored yet by one call; False where its every call would be in vain."""
@@ -227,11 +235,11 @@ class Runner:
             lane.dropped = error if _is_of_no_use(error) else None
         return lane.dropped is None
 
-    async def _do(self, lane: LaneProgress, place: Place) -> None:
+    async def _do(self, lane: LaneProgress, place: Place) -> Coroutine[Any, Any, None] | None:
+        """Get the answer, or find it; what is then to be done to score it."""
         if place.state == "answered" and place.call is not None:
             text, finish = self._ledger.answer_text(place.call)
-            await self._score(lane, place, place.call, text, finish, None)
-            return
+            return self._score(lane, place, place.call, text, finish, None)
         request, journal = self._call(lane, place, "sample")
         lane.in_flight += 1
         lane.sent += 1
@@ -241,15 +249,20 @@ class Runner:
         except BudgetExceededError:
             # The manager's budget knows what was short; what is in flight may end.
             self._halt.set()
-            return
+            return None
         except Deferred:
-            return
+            return None
         except ProviderError as error:
             lane.count(Outcome.ERROR, 0.0, _cost_of_failures(error.attempts))
-            return
+            return None
         finally:
             lane.in_flight -= 1
         lane.good_at = self._clock()
+        return self._settle(lane, place, journal, response)
+
+    async def _settle(self, lane: LaneProgress, place: Place, journal: CallJournal, response: Response) -> None:
+        if journal.stored is not None:
+            await self._handover.wait(journal.stored)
         await self._score(lane, place, journal.call, response.text, response.finish_reason, response)
 
     def _call(self, lane: LaneProgress, place: Place, purpose: Purpose) -> tuple[Request, CallJournal]:

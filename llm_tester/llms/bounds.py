@@ -36,7 +36,9 @@ def worst_case(provider: BaseLLM, request: Request, rates: Rates) -> Decimal | N
     if provider.is_simulated:
         return Decimal(0)
     dropped = provider.not_applied(replace(request, defaults=frozenset()) if request.defaults else request)
-    sent = {name: value for name, value in request.parameters.items() if name not in dropped}
+    sent = request.parameters
+    if dropped:
+        sent = {name: value for name, value in sent.items() if name not in dropped}
     longest = _cap(sent) or provider.model_entry(request.model).max_output_tokens
     return None if longest is None else request_bound(request, rates, longest, provider.config.system_prompt)
 

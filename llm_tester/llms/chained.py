@@ -172,6 +172,8 @@ def hosts_of(links: Sequence[Link]) -> str:
 
 def of_link(request: Request, link: Link) -> Request:
     """`request` as one link is asked."""
+    if request.provider == link.provider.name and request.model == link.model:
+        return request
     return replace(request, provider=link.provider.name, model=link.model)
 
 

@@ -54,7 +54,7 @@ class Embeddings:
         lines = tuple(line for cost in costs for line in cost.lines)
         known = sum((cost.known for cost in costs), Decimal(0))
         first = costs[0] if costs else Cost(complete=True)
-        return replace(first, lines=lines, known=known, complete=all(cost.complete for cost in costs))
+        return first._replace(lines=lines, known=known, complete=all(cost.complete for cost in costs))
 
 
 class Embedder(Protocol):

@@ -311,7 +311,7 @@ def _cost(outcome: Delivery | ProviderError, policy: CallPolicy) -> Cost | None:
     if outcome.usage is not None:
         cost = policy.cost(outcome.usage)
         # What a stream had counted when it broke off is not all that was made.
-        return replace(cost, complete=False) if outcome.text or isinstance(outcome, StreamAbandoned) else cost
+        return cost._replace(complete=False) if outcome.text or isinstance(outcome, StreamAbandoned) else cost
     cut = isinstance(outcome, ProviderConnectionError) and outcome.sent
     if cut or outcome.text or isinstance(outcome, BadResponseError | ProviderTimeoutError | StreamAbandoned):
         return policy.cost(UsageData())

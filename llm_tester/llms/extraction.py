@@ -57,7 +57,9 @@ class UsagePaths:
         self._complete(counts)
         if self.reported_cost and (cost := at(raw, self.reported_cost)) is not None:
             counts["reported_cost"] = cost
-        return read_usage({**counts, **details, "raw": dict(raw)})
+        counts |= details
+        counts["raw"] = raw
+        return read_usage(counts)
 
     @staticmethod
     def _first(raw: Mapping[str, Any], paths: tuple[Path, ...]) -> Any:

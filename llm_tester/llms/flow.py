@@ -185,16 +185,16 @@ class Session:
     async def aperform(self, effect: Effect) -> Any:
         """The answer to one effect, waiting on the event loop."""
         match effect:
-            case Do(start):
-                return await self._handover.wait(start())
-            case Acquire(slot):
-                return await slot.aacquire()
-            case Emit():
-                return None
             case Send() | Open() | Read():
                 return await self.transport.asend(effect)
-            case Wait(seconds):
-                return await self._asleep(seconds)
+            case Do():
+                return await self._handover.wait(effect.start())
+            case Acquire():
+                return await effect.slot.aacquire()
+            case Emit():
+                return None
+            case Wait():
+                return await self._asleep(effect.seconds)
             case Call():
                 return await self._acall(effect)
 

@@ -20,6 +20,8 @@ class Handover:
 
     async def wait(self, future: Future[Any]) -> Any:
         """What the future brings; a wait that is cancelled leaves the future alone."""
+        if future.done() and not future.cancelled():
+            return future.result()
         loop = asyncio.get_running_loop()
         desk = self._loops.get(loop)
         if desk is None:

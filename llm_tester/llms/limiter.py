@@ -66,7 +66,9 @@ class Limiter:
         `longest` seconds."""
         tokens = _estimate(request)
         if self._free and not gate():
-            number = yield Acquire(self._slots)
+            number = self._slots.at_once()
+            if number is None:
+                number = yield Acquire(self._slots)
             if self._is_held_back(number, gate, self._clock()) or not self._still_free(number):
                 number = yield from self._in_turn(tokens, longest, gate)
         else:

@@ -34,7 +34,7 @@ class _Queue(ABC):
 
     def acquire(self) -> int:
         """Wait in this thread for a slot; a wait that is interrupted holds none."""
-        if (number := self._at_once()) is not None:
+        if (number := self.at_once()) is not None:
             return number
         ticket = self._ask()
         try:
@@ -45,7 +45,7 @@ class _Queue(ABC):
 
     async def aacquire(self) -> int:
         """Wait on the event loop for a slot; a wait that is cancelled holds none."""
-        if (number := self._at_once()) is not None:
+        if (number := self.at_once()) is not None:
             return number
         ticket = self._ask()
         if ticket.done():
@@ -56,8 +56,8 @@ class _Queue(ABC):
             self._leave(ticket)
             raise
 
-    def _at_once(self) -> int | None:
-        """A slot where one is free and nobody waits: most calls need no ticket."""
+    def at_once(self) -> int | None:
+        """A slot's number where one is free and nobody waits: most calls need not ask for one."""
         with self._lock:
             return None if self._waiting else self._take()
 
@@ -119,7 +119,8 @@ class ConnectionSlots(_Queue):
 
     def admit(self, request: Request, number: int) -> Generator[Effect, Any, Settle]:
         """Hold a slot for one attempt."""
-        yield Acquire(self)
+        if self.at_once() is None:
+            yield Acquire(self)
         return self._settle
 
     def _settle(self, outcome: Response | ProviderError | None) -> None:

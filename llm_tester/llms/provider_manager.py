@@ -67,6 +67,7 @@ class ProviderManager:
         self._cache, self._flights = cache, Flights()
         self._slots: dict[str, ConnectionSlots] = {}
         self._guards: dict[tuple[str, str], Guard] = {}
+        self._common: dict[tuple[str, str, bool], CallPolicy] = {}
         self._rates: dict[tuple[str, str], Rates] = {}
         self._behind: tuple[Link, ...] = ()
         self._falls_back = True
@@ -102,7 +103,7 @@ class ProviderManager:
 
     def with_config(self, config: ManagerConfig) -> ProviderManager:
         """A manager like this one with these retries, and without fallback where `config` says so."""
-        return self._like(_retry=config.retry, _falls_back=config.enable_fallback, _guards={})
+        return self._like(_retry=config.retry, _falls_back=config.enable_fallback, _guards={}, _common={})
 
     def _like(self, **changes: Any) -> ProviderManager:
         # Slots and guards are the same objects: a provider's limits hold for both together.
@@ -144,8 +145,8 @@ class ProviderManager:
         *,
         streamed: bool = False,
     ) -> tuple[Flow[Response], Session]:
-        flow, session = self._bought(request, journal, rates, streamed=streamed)
         links = self.links(request)
+        flow, session = self._bought(request, links, journal, rates, streamed=streamed)
         if self._cache is None or streamed or are_simulated(links):
             return flow, session
         key = cache_key(links, self.bounded(request))
@@ -154,23 +155,24 @@ class ProviderManager:
     def _bought(
         self,
         request: Request,
-        journal: Journal | None = None,
-        rates: LinkRates | None = None,
+        links: Sequence[Link],
+        journal: Journal | None,
+        rates: LinkRates | None,
         *,
-        streamed: bool = False,
+        streamed: bool,
     ) -> tuple[Flow[Response], Session]:
-        links, asked = self.links(request), self.bounded(request)
+        asked = self.bounded(request)
         priced: LinkRates = rates or [self.rates(link.provider, link.model) for link in links]
         if len(links) == 1 and links[0].provider.name == request.provider:
             provider = links[0].provider
-            policy = replace(self.policy(provider, request.model, journal, priced[0]), streamed=streamed)
+            policy = self.policy(provider, request.model, priced[0], journal=journal, streamed=streamed)
             return exchange(provider, asked, policy), self._driver(provider)
         steps = [self._step(link, own, streamed=streamed) for link, own in zip(links, priced, strict=True)]
         relay = Relay(steps[0].session)
         return fall_back(asked, steps, relay, journal, warn=bool(self._behind)), relay
 
     def _step(self, link: Link, rates: Rates, *, streamed: bool) -> Step:
-        policy = replace(self.policy(link.provider, link.model, rates=rates, in_chain=True), streamed=streamed)
+        policy = self.policy(link.provider, link.model, rates, in_chain=True, streamed=streamed)
         session = self._driver(link.provider)
         if self._patience is None or link.provider.is_simulated:
             return Step(link.provider, link.model, session, policy)
@@ -189,34 +191,47 @@ class ProviderManager:
         self,
         provider: BaseLLM,
         model: str,
-        journal: Journal | None = None,
-        rates: Rates | None = None,
+        rates: Rates,
         *,
+        journal: Journal | None = None,
         in_chain: bool = False,
+        streamed: bool = False,
     ) -> CallPolicy:
         """What surrounds a call to this model; one `in_chain` is refused where a patient one would wait."""
-        patience = None if in_chain else self._patience
-        priced = rates or self.rates(provider, model)
-        retry = replace(self._retry_policy(), requeue_limited=False) if in_chain else self._retry_policy()
-        shared: dict[str, Any]
+        key = (provider.name, model, in_chain)
+        if key not in self._common:
+            self._common[key] = self._policy_of_all(provider, model, in_chain=in_chain)
+        common = self._common[key]
+        charges = () if provider.is_simulated else self._charges(provider, rates)
+        return CallPolicy(
+            common.retry,
+            lambda usage: cost_of(usage, rates),
+            (*common.admissions, *charges) if charges else common.admissions,
+            common.budget,
+            journal,
+            streamed,
+            common.refuse_changes,
+            common.patient,
+            common.is_open,
+        )
+
+    def _policy_of_all(self, provider: BaseLLM, model: str, *, in_chain: bool) -> CallPolicy:
+        """What the calls to a model have in common."""
+        retry, patience = self._retry_policy(), None if in_chain else self._patience
+        if in_chain or provider.is_simulated:
+            retry = replace(retry, requeue_limited=False)
+        refuse = self._registry.workspace.settings.on_unsupported == "error"
         if provider.is_simulated:
             # Its failures are part of what is told, and there is nobody to spare.
-            shared = {"retry": replace(retry, requeue_limited=False), "admissions": (self.slots(provider),)}
-        else:
-            guard = self.guard(provider, model)
-            waits = guard.admissions(longest=retry.max_delay, patience=patience)
-            shared = {
-                "retry": retry,
-                "admissions": (*waits, *self._charges(provider, priced)),
-                "budget": guard.budget,
-                "patient": patience is not None,
-                "is_open": guard.is_open,
-            }
+            return CallPolicy(retry, admissions=(self.slots(provider),), refuse_changes=refuse)
+        guard = self.guard(provider, model)
         return CallPolicy(
-            **shared,
-            refuse_changes=self._registry.workspace.settings.on_unsupported == "error",
-            cost=lambda usage: cost_of(usage, priced),
-            journal=journal,
+            retry,
+            admissions=guard.admissions(longest=retry.max_delay, patience=patience),
+            budget=guard.budget,
+            refuse_changes=refuse,
+            patient=patience is not None,
+            is_open=guard.is_open,
         )
 
     def guard(self, provider: BaseLLM, model: str) -> Guard:

@@ -19,6 +19,7 @@ _NAMES = {
     for kind, names in _KINDS.items()
 }
 """The headers of each kind: what is left, and when it is whole again."""
+_REMAINING = frozenset(remaining for pairs in _NAMES.values() for remaining, _ in pairs)
 
 
 def allowance(headers: Mapping[str, str], now: float) -> Allowance | None:
@@ -27,6 +28,8 @@ def allowance(headers: Mapping[str, str], now: float) -> Allowance | None:
     Understood are `x-ratelimit-*` (resets as Go durations or seconds) and `anthropic-ratelimit-*` (RFC 3339); `now` is
     Unix time. Negative and nonsensical numbers are left out.
     """
+    if _REMAINING.isdisjoint(headers):
+        return None
     requests = _scarcest(headers, "requests", now)
     tokens = _scarcest(headers, "tokens", now)
     if requests is None and tokens is None:

@@ -50,13 +50,16 @@ def read_usage(reported: Mapping[str, Any] | UsageData | None) -> UsageData:
         unknown = sorted(set(map(str, reported)) - USAGE_KEYS)
         hint = usage_hint(unknown[0])
         raise BadResponseError(f'the usage has an unknown key "{unknown[0]}"', reason="bad_usage", hint=hint)
-    fields = {_FACE.get(key, key): value for key, value in reported.items() if key != "total_tokens"}
-    twice = [
-        f"{key} is {reported[key]!r}, {name} is {reported[name]!r}"
-        for key, name in _FACE.items()
-        if key in reported and name in reported and reported[key] != reported[name]
-    ]
-    usage = _checked(UsageData(**fields, inconsistent=tuple(twice)), reported.get("total_tokens"))
+    fields = {_FACE.get(key, key): value for key, value in reported.items()}
+    total = fields.pop("total_tokens", None)
+    if len(fields) < len(reported):
+        twice = [
+            f"{key} is {reported[key]!r}, {name} is {reported[name]!r}"
+            for key, name in _FACE.items()
+            if key in reported and name in reported and reported[key] != reported[name]
+        ]
+        fields["inconsistent"] = tuple(twice)
+    usage = _checked(UsageData(**fields), total)
     return replace(usage, raw=dict(reported)) if usage.inconsistent and usage.raw is None else usage
 
 
@@ -68,10 +71,13 @@ def usage_hint(key: str) -> str:
 def _checked(usage: UsageData, total: Any = None) -> UsageData:
     problems: list[str] = []
     changes: dict[str, Any] = {}
-    for token_class, value in usage.counts().items():
-        if not is_count(value):
+    counts = usage.counts()
+    for token_class, value in list(counts.items()):
+        # Nearly all are plain numbers: is_count asks more than they need.
+        if (type(value) is not int or value < 0) and not is_count(value):
             problems.append(f"{token_class} is {value!r}")
             changes[_FACE.get(token_class, token_class)] = None
+            del counts[token_class]
     for name, checked in (("reported_cost", _money), ("finish_reason", _finish)):
         if (given := getattr(usage, name)) is not None:
             changes[name] = checked(given, problems)
@@ -80,9 +86,11 @@ def _checked(usage: UsageData, total: Any = None) -> UsageData:
         if value is not None and not fits(value):
             problems.append(f"{name} is {value!r}")
             changes[name] = None
-    if any(value is not getattr(usage, name) for name, value in changes.items()):
-        usage = replace(usage, **changes)
-    problems += _impossible(usage, total)
+    for name, value in changes.items():
+        if value is not getattr(usage, name):
+            usage = replace(usage, **changes)
+            break
+    problems += _impossible(counts, usage.total_tokens, total)
     return replace(usage, inconsistent=(*usage.inconsistent, *problems)) if problems else usage
 
 
@@ -119,13 +127,12 @@ def _finish(value: Any, problems: list[str]) -> Any:
     return None
 
 
-def _impossible(usage: UsageData, total: Any) -> list[str]:
-    counts = usage.counts()
+def _impossible(counts: Mapping[str, int], own_total: int | None, total: Any) -> list[str]:
     problems = [f"{name} is {count}" for name, count in counts.items() if count > MAX_TOKENS]
     for whole, parts in (("input", INPUT_PARTS), ("output", OUTPUT_PARTS)):
         part_sum = sum([counts[name] for name in parts if name in counts])
         if whole in counts and part_sum > counts[whole]:
             problems.append(f"the parts of {whole} sum to {part_sum}, more than {counts[whole]}")
-    if total is not None and usage.total_tokens is not None and total != usage.total_tokens:
-        problems.append(f"total_tokens is {total!r}, input and output sum to {usage.total_tokens}")
+    if total is not None and own_total is not None and total != own_total:
+        problems.append(f"total_tokens is {total!r}, input and output sum to {own_total}")
     return problems

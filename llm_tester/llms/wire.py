@@ -178,7 +178,9 @@ class HTTPProvider(BaseLLM):
                 )
             return self.environment[name].rstrip("/")
 
-        base = _VARIABLE.sub(value, self.config.base_url or "")
+        base = self.config.base_url or ""
+        if "$" in base:
+            base = _VARIABLE.sub(value, base)
         if not base.startswith(("http://", "https://")):
             raise ConfigurationError(f'the base_url of {self.name} is no http address: "{base}"')
         separator = "&" if "?" in path else "?"
@@ -226,8 +228,11 @@ class HTTPProvider(BaseLLM):
 
     def not_applied(self, request: Request) -> tuple[str, ...]:
         """What was dropped or renamed."""
+        entry = self.model_entry(request.model)
+        if not (entry.unsupported_params or entry.rename_params or request.files):
+            return ()
         asked = {name: value for name, value in request.parameters.items() if name not in request.defaults}
-        changes = adjusted(asked, self.model_entry(request.model))[1]
+        changes = adjusted(asked, entry)[1]
         return (*changes, "files") if request.files else changes
 
     # --- what answers are read with

@@ -61,7 +61,7 @@ def test_calls_that_end_and_are_scored_in_one_transaction_count_once(ledger: Led
         connection.execute("DELETE FROM rollups")
         for key in keys:
             ledger.sums.ended(connection, key)
-            ledger.sums.scored(key)
+            ledger.sums.scored(key, "correct")
 
     before = outcomes(ledger)
     before.pop("unscored", 0)
@@ -75,7 +75,7 @@ def test_a_verdict_that_could_not_be_written_changes_no_sum(ledger: Ledger) -> N
     with pytest.raises(LedgerError, match="UNIQUE"):
         ledger.scored(first, Score(0.0, Outcome.WRONG)).result(10)
     assert differences(ledger.store) == 0
-    ledger.store.write(lambda connection: ledger.sums.scored(first))
+    ledger.store.write(lambda connection: ledger.sums.scored(first, "wrong"))
     assert differences(ledger.store) > 0, "a call that is said to be unscored and is not would be noticed"
     rebuild(ledger.store)
     assert differences(ledger.store) == 0

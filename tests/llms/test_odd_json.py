@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import time
 from collections.abc import Callable
 
 import pytest
@@ -65,16 +64,14 @@ def test_many_brackets_beside_each_other_are_not_deep(api: str, ask_wire: Ask) -
 @pytest.mark.parametrize("api", GOOD)
 @pytest.mark.parametrize("twice", ["content", "choices", "k" * 100_000])
 def test_a_key_that_stands_twice_is_a_bounded_error(api: str, twice: str, ask_wire: Ask) -> None:
-    many = ", ".join(f'"k{number}": 1' for number in range(50_000))
+    # So many that to compare each key with each other one would not end.
+    many = ", ".join(f'"k{number}": 1' for number in range(200_000))
     body = f'{{{GOOD[api]}, {many}, "{twice}": 1, "{twice}": 2}}'
-    began = time.perf_counter()
     with LoopbackServer(Play(raw=body.encode())) as server, pytest.raises(BadResponseError) as caught:
         ask_wire(provider(api, server.url))
     assert caught.value.reason == "bad_json"
     assert f'the key "{twice[:80]}" stands twice' in caught.value.message
     assert len(caught.value.message) < 700
-    # To compare each key with each other one would take a minute.
-    assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize("api", GOOD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import anthropic
@@ -31,7 +32,7 @@ def test_an_answer_with_its_usage_and_cost(api: str, ask_wire: Ask) -> None:
         [received] = server.received
     assert (response.text, response.finish_reason, response.served_model) == ("Hello.", "stop", "m-2026-01-01")
     assert response.usage.counts() == USAGE
-    assert str(response.cost.usd) == "0.000124"  # 60 x 1 + 40 x 0.1 + 30 x 2 dollars per million
+    assert response.cost.usd == Decimal("0.000124")  # 60 x 1 + 40 x 0.1 + 30 x 2 dollars per million
     assert [(a.number, a.ok) for a in response.attempts] == [(1, True)]
     assert response.latency_ms is not None
     assert received.call_id == "abc"

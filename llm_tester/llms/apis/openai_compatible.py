@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from llm_tester.documents import Document
@@ -59,7 +60,11 @@ class OpenAICompatible(HTTPProvider):
 
     def endpoint(self, request: Request) -> str:
         """The path below base_url."""
-        return OpenAIOptions.model_validate(self.config.options).path.replace("{model}", request.model)
+        return self._path.replace("{model}", request.model)
+
+    @cached_property
+    def _path(self) -> str:
+        return OpenAIOptions.model_validate(self.config.options).path
 
     @property
     def embeds(self) -> bool:
