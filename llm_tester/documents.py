@@ -58,10 +58,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(message)
 
 
+# json.loads would make one for every line of a file.
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
 def parse_json(text: str, *, file: str, first_line: int = 1) -> Any:
     """The JSON value in `text`; raises ConfigurationError with file and line for anything that is not strict JSON."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return _STRICT.decode(text)
     except _DuplicateKeyError:
         key, line = _first_duplicate(text)
         raise ConfigurationError(

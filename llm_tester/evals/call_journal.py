@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from llm_tester.errors import ProviderError
@@ -14,8 +15,15 @@ from llm_tester.evals.rollups import Account
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.records import Attempt, Request, Response
 
+DAY_SECONDS = 86_400
 _HANDED_OVER: Future[Any] = Future()
 _HANDED_OVER.set_result(None)
+
+
+@lru_cache(maxsize=8)
+def _day(number: int) -> str:
+    """The day, in UTC, so many days after the epoch."""
+    return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
 
 
 class CallJournal:
@@ -60,8 +68,14 @@ class CallJournal:
 
     def _account(self) -> Account:
         asked, entrant = self._request, self._entrant.entrant
-        day = datetime.fromtimestamp(self._claimed_at, UTC).date().isoformat()
-        return Account(day, self._run.project, entrant.provider, entrant.model, asked.tags["task"], asked.purpose)
+        return Account(
+            _day(int(self._claimed_at // DAY_SECONDS)),
+            self._run.project,
+            entrant.provider,
+            entrant.model,
+            asked.tags["task"],
+            asked.purpose,
+        )
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""

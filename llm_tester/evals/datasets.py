@@ -165,13 +165,12 @@ def _refuse(path: Path, config: SamplesConfig, options: tuple[str, ...], kind: s
 
 def _sample(row: Row, columns: FieldMap, cells: Cells, *, skip_empty: bool) -> Sample | None:
     record, where = row.values, row.where
-    if file_is_plain := not (columns.input or columns.target):
-        unknown = sorted(set(record) - KNOWN - {columns.id, *columns.metadata})
-        if unknown:
-            raise TaskError(
-                f'{where}: a sample has no key "{unknown[0]}". {suggestion(unknown[0], KNOWN)}',
-                hint='Put it under "metadata", or name the columns under "fields" in task.json.',
-            )
+    file_is_plain = not (columns.input or columns.target)
+    if file_is_plain and (unknown := sorted(record.keys() - KNOWN - {columns.id, *columns.metadata})):
+        raise TaskError(
+            f'{where}: a sample has no key "{unknown[0]}". {suggestion(unknown[0], KNOWN)}',
+            hint='Put it under "metadata", or name the columns under "fields" in task.json.',
+        )
     given = _given(row, columns.input, "input", cells)
     target = _target(row, columns, cells)
     if skip_empty and (is_empty(given) or is_empty(target)):

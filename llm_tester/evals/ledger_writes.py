@@ -57,12 +57,12 @@ def write_task(connection: sqlite3.Connection, run: int, position: int, plan: Ta
     )
     key = new_key(cursor)
     for planned in planned_samples(plan):
-        row = _sample_content(planned)
-        content = short_id([planned.hash, *(text or "" for text in row)])
+        row, sample_hash = _sample_content(planned), planned.hash
+        content = short_id([sample_hash, *(text or "" for text in row)])
         connection.execute(
             "INSERT OR IGNORE INTO samples (content, hash, messages, target, source, files, metadata)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (content, planned.hash, *row),
+            (content, sample_hash, *row),
         )
         connection.execute(
             "INSERT INTO plan SELECT ?, ?, ?, ?, sample, ? FROM samples WHERE content = ?",

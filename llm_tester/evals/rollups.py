@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_tester.cost_manager import from_picodollars, usd_text
 from llm_tester.store import Store
@@ -73,8 +73,7 @@ class CostRow:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Where a call stands on the bill; `day` is that of its claim, in UTC, as YYYY-MM-DD."""
 
     day: str

@@ -8,7 +8,7 @@ import json
 import sys
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, lookup
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,12 @@ class Row:
     place: int | Path
     values: Mapping[str, Any]
     textual: bool = False
+    where: str = field(init=False, compare=False, repr=False)
+    """Its place, as errors name it."""
 
-    @property
-    def where(self) -> str:
-        """Its place, as errors name it."""
-        return f"{self.file}:{self.place}" if isinstance(self.place, int) else str(self.place)
+    def __post_init__(self) -> None:
+        where = f"{self.file}:{self.place}" if isinstance(self.place, int) else str(self.place)
+        object.__setattr__(self, "where", where)
 
 
 def jsonl_rows(file: Path, *, encoding: str | None = None) -> Iterator[Row]:

@@ -14,7 +14,7 @@ class Pace:
     Safe to share between threads. `size` is the most that may ever be under way.
     """
 
-    def __init__(self, size: int, *, start: int = 16, cut: float = 0.7) -> None:
+    def __init__(self, size: int, *, start: int = 32, cut: float = 0.7) -> None:
         self.size = size
         self._limit = float(min(start, size))
         self._cut = cut

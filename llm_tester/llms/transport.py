@@ -10,8 +10,8 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -190,28 +190,37 @@ class HTTPTransport:
 
     async def _arequest(self, effect: Send | Open) -> Reply | OpenReply:
         wire: WireRequest = effect.request
-        session = await self._asession()
+        session, proxy = await self._asession(), self._proxy(wire.url)
+        plain = proxy is None and wire.url.startswith("http:")
         response = await session.request(
             wire.method,
             wire.url,
             headers={**wire.headers, "Accept-Encoding": "identity"},
             data=wire.body or None,
             allow_redirects=False,
-            proxy=self._proxy(wire.url),
+            proxy=proxy,
+            ssl=True if plain else self._trust,
         )
         headers = {name.lower(): value for name, value in response.headers.items()}
         if isinstance(effect, Open):
             return OpenReply(response.status, headers, response, wire.host, time.monotonic() + effect.timeout)
+        if response.content.is_eof():
+            # Short answers come with their head: nothing is to be waited for, and the connection is free already.
+            return Reply(response.status, headers, self._plain(response.content.read_nowait(), headers))
         body = bytearray()
         async with response:
-            # Short answers come with their head: nothing of them can break off any more.
-            with nullcontext() if response.content.is_eof() else _Watch(response):
+            with _Watch(response):
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > self._max_bytes:
                         response.close()
                         raise self._too_large()
         return Reply(response.status, headers, self._plain(bytes(body), headers))
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        # Reading all the authorities that a system trusts takes longer than many calls.
+        return self._tls.context()
 
     async def _asession(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -220,7 +229,7 @@ class HTTPTransport:
         held = self._loops.get(loop)
         if held is None or held.session.closed:
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls.context()),
+                connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
                 auto_decompress=False,
                 trust_env=False,
@@ -260,6 +269,8 @@ class HTTPTransport:
 
     def _plain(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         """The body of a server that compresses although it was asked not to, expanded no further than the cap."""
+        if len(body) > self._max_bytes:
+            raise self._too_large()
         coding = headers.get("content-encoding", "identity").strip().lower()
         if coding in ("", "identity") or not body:
             return body

@@ -71,7 +71,7 @@ def test_it_starts_slowly_and_grows_while_all_is_well() -> None:
         await first
         return began, provider.peak
 
-    assert in_virtual_time(main) == (16, 100)
+    assert in_virtual_time(main) == (32, 100)
 
 
 def test_it_grows_only_while_as_many_calls_are_made_as_may_be() -> None:
@@ -82,7 +82,7 @@ def test_it_grows_only_while_as_many_calls_are_made_as_may_be() -> None:
             await calls(manager, provider, 8)
         return manager.guard(provider, "m").limiter.pace.limit, provider.peak
 
-    assert in_virtual_time(main) == (16, 8)
+    assert in_virtual_time(main) == (32, 8)
 
 
 def test_failures_of_the_provider_stop_its_growth() -> None:
@@ -93,10 +93,10 @@ def test_failures_of_the_provider_stop_its_growth() -> None:
         asked = (manager.arespond(provider.request("hi", "m")) for _ in range(100))
         ended = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(one, ProviderError) for one in ended)
-        assert provider.peak == 16
+        assert provider.peak == 32
         return manager.guard(provider, "m").limiter.pace.limit
 
-    assert in_virtual_time(main) == 16
+    assert in_virtual_time(main) == 32
 
 
 @pytest.mark.parametrize("says_when", [True, False])
@@ -112,8 +112,8 @@ def test_a_wave_of_refusals_is_one_cut(says_when: bool) -> None:
         under_way.cancel()
         return after
 
-    # 16 went out, 14 were refused; the other 84 stay where they are.
-    assert in_virtual_time(main) == (11, 1, 16)
+    # 32 went out, 30 were refused; the other 68 stay where they are.
+    assert in_virtual_time(main) == (22, 1, 32)
 
 
 def test_nothing_is_sent_while_the_provider_wants_to_be_left_alone() -> None:
