@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from bench.rig import ROOT, figures, script, server
+from bench.rig import ROOT, figures, median, script, server
 from bench.table import Row, ratio, render
 
 VENVS = ROOT / "bench" / ".venvs"
@@ -18,7 +16,7 @@ PINNED = {
     "deepeval": ["deepeval==4.3.1", "openai==3.52.0"],
     "litellm": ["litellm==1.106.2"],
 }
-TARGETS = {"inspect_ai": 20.0, "deepeval": 5.0}
+TARGETS = {"inspect_ai": 20.0, "deepeval": 5.0, "deepeval_uncached": 5.0}
 COUNT = 2_000
 
 
@@ -40,29 +38,19 @@ def python_of(peer: str) -> Path | None:
 
 
 def peer_row(peer: str, url: str, rounds: int) -> Row:
-    """Samples per second of ours over the peer's, as whole processes, start-up included."""
+    """Samples per second of ours over the peer's, from the first sample to the last score, imports left out of both."""
     what, target = f"{COUNT:,} samples: samples/s", TARGETS.get(peer, 1.0)
-    program = ROOT / "bench" / "peer_scripts" / f"{peer}.py"
-    python = python_of(peer) if peer in PINNED and program.exists() else None
+    name, off, _ = peer.partition("_uncached")
+    program = ROOT / "bench" / "peer_scripts" / f"{name}.py"
+    python = python_of(name) if name in PINNED and program.exists() else None
     if python is None:
         return Row(what, None, target, True, note=f"{peer}, which could not be installed")
     ours, theirs = [], []
     for _ in range(rounds):
-        ours.append(_seconds(lambda: figures(script("ours", url, COUNT))))
-        theirs.append(_seconds(lambda: figures([str(python), str(program), url, str(COUNT)], timeout=600)))
-    mine, other = _middle(ours), _middle(theirs)
-    return Row(what, ratio(other, mine), target, True, note=" ".join(PINNED[peer]))
-
-
-def _seconds(job: Callable[[], object]) -> float | None:
-    started = time.perf_counter()
-    found = job()
-    return time.perf_counter() - started if found is not None else None
-
-
-def _middle(taken: list[float | None]) -> float | None:
-    found = sorted(one for one in taken if one is not None)
-    return found[len(found) // 2] if found else None
+        ours.append(figures(script("ours", url, COUNT)))
+        theirs.append(figures([str(python), str(program), url, str(COUNT), *([off] if off else [])], timeout=600))
+    mine, other = (median([one for one in taken if one], "seconds") for taken in (ours, theirs))
+    return Row(what, ratio(other, mine), target, True, note=" ".join(PINNED[name]) + (", its cache off" if off else ""))
 
 
 def main() -> None:

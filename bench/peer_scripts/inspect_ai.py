@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 
 # This folder holds a file of the package's name.
 sys.path = [entry for entry in sys.path if not entry.endswith("peer_scripts")]
@@ -23,13 +24,14 @@ def main(url: str, count: int) -> None:
     samples = [Sample(id=n + 1, input=f"Say ok, number {n}.", target="ok") for n in range(count)]
     task = Task(dataset=MemoryDataset(samples), solver=generate(), scorer=exact())
     model = get_model("openai-api/loop/loopback", base_url=f"{url}/v1", api_key="none")
+    begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         logs = eval(
             task, model=model, max_connections=100, max_samples=100, display="none", log_dir=folder, max_tokens=5
         )
     if logs[0].status != "success" or logs[0].results.completed_samples != count:
         sys.exit(f"{logs[0].status}: {logs[0].error}")
-    sys.stdout.write(json.dumps({"count": count}) + "\n")
+    sys.stdout.write(json.dumps({"count": count, "seconds": time.perf_counter() - begun}) + "\n")
 
 
 if __name__ == "__main__":

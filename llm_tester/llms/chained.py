@@ -43,10 +43,10 @@ class Link:
 class Chained(BaseLLM):
     """A provider whose every call goes to the first of its links that can serve it.
 
-    `warns` says whether an answer of another one than the first is a SubstitutionWarning.
+    `_warns` says whether an answer of another one than the first is a SubstitutionWarning.
     """
 
-    warns = False
+    _warns = False
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Chained(BaseLLM):
         """Of a stream the next one is asked only as long as no text has come."""
         steps = [self._step(link, streamed=streamed) for link in self.links(request.model)]
         relay = Relay(steps[0].session)
-        return fall_back(request, steps, relay, warn=self.warns), relay
+        return fall_back(request, steps, relay, warn=self._warns), relay
 
     def _step(self, link: Link, *, streamed: bool) -> Step:
         provider = link.provider

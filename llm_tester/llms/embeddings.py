@@ -99,7 +99,7 @@ class Embedder(Protocol):
     async def aembeddings(self, text: str | Sequence[str], model: str | None = None, **parameters: Any) -> Embeddings:
         """The same on the event loop."""
 
-    def embedding_flows(
+    def _embedding_flows(
         self, text: str | Sequence[str], model: str | None, parameters: Mapping[str, Any]
     ) -> list[Flow[Part]]:
         """The requests that the texts take."""
@@ -157,7 +157,7 @@ class Embedding:
     ) -> Embeddings:
         """As `embed`, with usage and cost."""
         parts: list[Part | None] = []
-        for flow in self.embedding_flows(text, model, parameters):
+        for flow in self._embedding_flows(text, model, parameters):
             parts.append(drive(flow, self._session))
             if isinstance(parts[-1], ProviderError):
                 break
@@ -176,9 +176,9 @@ class Embedding:
                 failures.extend([part] if isinstance(part, ProviderError) else [])
                 return part
 
-        return _joined(await asyncio.gather(*map(one, self.embedding_flows(text, model, parameters))))
+        return _joined(await asyncio.gather(*map(one, self._embedding_flows(text, model, parameters))))
 
-    def embedding_flows(
+    def _embedding_flows(
         self: Embedder, text: str | Sequence[str], model: str | None, parameters: Mapping[str, Any]
     ) -> list[Flow[Part]]:
         """The requests that the texts take; raises ConfigurationError where no vectors can be made."""

@@ -37,7 +37,7 @@ class FallbackProvider(Chained):
     answers with a SubstitutionWarning, and `served_provider` of the response names it.
     """
 
-    warns = True
+    _warns = True
 
     def __init__(
         self,

@@ -34,6 +34,18 @@ class RefusedError(OSError):
     """A connection, or another program, that was not allowed."""
 
 
+_armed: list[NetworkGuard] = []
+"""The guards that are entered now."""
+_hooked = threading.Lock()
+"""Taken once the process has the hook, for good."""
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in REFUSED:
+        for guard in tuple(_armed):
+            guard.judge(event, arguments)
+
+
 class NetworkGuard:
     """Within a `with`, Python code of this process starts no program and connects nowhere but to an allowed port.
 
@@ -43,19 +55,19 @@ class NetworkGuard:
     def __init__(self, allowed_port: int | None = None) -> None:
         self.refused: list[str] = []
         self._allowed_port = allowed_port
-        self._armed = False
         self._lock = threading.Lock()
-        # An audit hook stays for good; one that is not armed does nothing.
-        sys.addaudithook(self._hook)
 
     def __enter__(self) -> Self:
-        self._armed = True
+        # An audit hook cannot be taken away again, and each costs something at every import: one does for all guards.
+        if _hooked.acquire(blocking=False):
+            sys.addaudithook(_hook)
+        _armed.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._armed = False
+        _armed.remove(self)
 
     @staticmethod
     def unseen() -> tuple[str, ...]:
@@ -67,8 +79,9 @@ class NetworkGuard:
         """Which of the refused were connections."""
         return [target for target in self.refused if target.startswith(CONNECTION)]
 
-    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._armed or event not in REFUSED or self._is_allowed(event, arguments):
+    def judge(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Raise RefusedError for what is not allowed, and note it."""
+        if self._is_allowed(event, arguments):
             return
         target = _target(event, arguments)
         with self._lock:

@@ -14,6 +14,7 @@ from llm_tester.errors import OverloadedError, ProviderTimeoutError
 from llm_tester.llms.exchange import CallPolicy, exchange
 from llm_tester.llms.retry import RetryPolicy
 from llm_tester.llms.streams import AsyncStream, Stream
+from llm_tester.records import Message
 from llm_tester.testing import LoopbackServer, Play
 from tests.llms.wire_calls import provider
 
@@ -208,6 +209,22 @@ def test_generate_stream_is_iterated_with_and_without_await(server: LoopbackServ
     assert [body["max_tokens"] for body in bodies] == [1000] * 3
     assert [body["temperature"] for body in bodies] == [0.7, 0.7, 0.1]
     assert bodies[0]["stop"] == ["END"]
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_generate_takes_messages(server: LoopbackServer, api: str) -> None:
+    server.play(Play(TEXT))
+    turns = [Message("system", "be brief"), Message("user", "hi"), Message("assistant", "yes?"), Message("user", "why")]
+
+    async def main() -> list[str]:
+        asked = provider(api, server.url)
+        return [await asked.generate(turns), "".join([piece async for piece in asked.generate_stream(turns)])]
+
+    assert asyncio.run(main()) == [TEXT] * 2
+    sent = [(turn.role, turn.content) for turn in turns]
+    for body in (received.body for received in server.received):
+        own = [("system", body["system"])] if api == "anthropic" else []
+        assert [*own, *((turn["role"], turn["content"]) for turn in body["messages"])] == sent
 
 
 def test_complete_sends_its_defaults_where_the_model_takes_them(server: LoopbackServer) -> None:
