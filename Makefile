@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test coverage test-pythons test-live lint format docs build bench bench-peers faults clean
+.PHONY: help demo test test-pythons test-live lint format docs build bench bench-peers faults clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,10 +21,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.core
 demo: $(VENV)/.core ## Run the bundled tasks on simulated models; no key, no network, no cost
 	@PATH="$(CURDIR)/$(BIN):$$PATH" llm-tester demo
 
-test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest -n 2
-
-coverage: $(VENV)/.dev ## Run the tests with branch coverage
+test: $(VENV)/.dev ## Run the tests with branch coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 test-pythons: ## Run the tests on every Python from 3.11 on that is found, each in an environment of its own
@@ -55,8 +52,8 @@ docs: $(VENV)/.dev ## Bring the generated parts of README and docs up to date
 bench: $(VENV)/.dev ## Measure the speed as ratios; ROUNDS=1 QUICK=1 for a look
 	$(BIN)/python -m bench --rounds $(or $(ROUNDS),5) $(if $(QUICK),--quick)
 
-bench-peers: $(VENV)/.dev ## Measure other tools on the same work; PEERS="inspect_ai deepeval litellm"
-	$(BIN)/python -m bench.peers --rounds $(or $(ROUNDS),3) $(PEERS)
+bench-peers: $(VENV)/.dev ## Measure other tools on the same work; PEERS="inspect_ai deepeval litellm" COUNT=2000
+	$(BIN)/python -m bench.peers --rounds $(or $(ROUNDS),3) --count $(or $(COUNT),2000) $(PEERS)
 
 faults: $(VENV)/.dev ## Inject faults into the installed program and print what held; KILLS=200 ONLY="N X2"
 	$(BIN)/python -m faults --kills $(or $(KILLS),200) $(if $(ONLY),--only $(ONLY))

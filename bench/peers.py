@@ -17,7 +17,6 @@ PINNED = {
     "litellm": ["litellm==1.106.2"],
 }
 TARGETS = {"inspect_ai": 20.0, "deepeval": 5.0, "deepeval_uncached": 5.0}
-COUNT = 2_000
 
 
 def python_of(peer: str) -> Path | None:
@@ -37,9 +36,9 @@ def python_of(peer: str) -> Path | None:
     return python
 
 
-def peer_row(peer: str, url: str, rounds: int) -> Row:
+def peer_row(peer: str, url: str, rounds: int, count: int) -> Row:
     """Samples per second of ours over the peer's, from the first sample to the last score, imports left out of both."""
-    what, target = f"{COUNT:,} samples: samples/s", TARGETS.get(peer, 1.0)
+    what, target = f"{count:,} samples: samples/s", TARGETS.get(peer, 1.0)
     name, off, _ = peer.partition("_uncached")
     program = ROOT / "bench" / "peer_scripts" / f"{name}.py"
     python = python_of(name) if name in PINNED and program.exists() else None
@@ -47,8 +46,8 @@ def peer_row(peer: str, url: str, rounds: int) -> Row:
         return Row(what, None, target, True, note=f"{peer}, which could not be installed")
     ours, theirs = [], []
     for _ in range(rounds):
-        ours.append(figures(script("ours", url, COUNT)))
-        theirs.append(figures([str(python), str(program), url, str(COUNT), *([off] if off else [])], timeout=600))
+        ours.append(figures(script("ours", url, count)))
+        theirs.append(figures([str(python), str(program), url, str(count), *([off] if off else [])], timeout=1200))
     mine, other = (median([one for one in taken if one], "seconds") for taken in (ours, theirs))
     return Row(what, ratio(other, mine), target, True, note=" ".join(PINNED[name]) + (", its cache off" if off else ""))
 
@@ -58,12 +57,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("peers", nargs="*", default=["inspect_ai", "deepeval"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=2_000)
     chosen = parser.parse_args()
     if "litellm" in chosen.peers:
         # Measured by `python -m bench`, which finds its environment.
         python_of("litellm")
     with server(0.05) as url:
-        rows = [peer_row(peer, url, chosen.rounds) for peer in chosen.peers if peer != "litellm"]
+        rows = [peer_row(peer, url, chosen.rounds, chosen.count) for peer in chosen.peers if peer != "litellm"]
     sys.stdout.write(render(rows))
 
 

@@ -49,10 +49,12 @@ class UsagePaths:
 
     def extract(self, body: Mapping[str, Any], **details: Any) -> UsageData:
         """The usage in an answer's body; counts that cannot be counts are None and named in `inconsistent`."""
-        raw = next((found for root in (self.root, *self.extra_roots) if (found := at(body, root)) is not None), None)
-        if not isinstance(raw, Mapping):
+        raw = at(body, self.root)
+        if raw is None and self.extra_roots:
+            raw = _first(body, self.extra_roots)
+        if type(raw) is not dict and not isinstance(raw, Mapping):
             return read_usage({**details, "raw": raw} if raw is not None else details)
-        counts = {name: value for name, paths in self.counts.items() if (value := self._first(raw, paths)) is not None}
+        counts = {name: value for name, paths in self.counts.items() if (value := _first(raw, paths)) is not None}
         self._split_writes(raw, counts)
         self._complete(counts)
         if self.reported_cost and (cost := at(raw, self.reported_cost)) is not None:
@@ -60,13 +62,6 @@ class UsagePaths:
         counts |= details
         counts["raw"] = raw
         return read_usage(counts)
-
-    @staticmethod
-    def _first(raw: Mapping[str, Any], paths: tuple[Path, ...]) -> Any:
-        for path in paths:
-            if (value := at(raw, path)) is not None:
-                return value
-        return None
 
     def _split_writes(self, raw: Mapping[str, Any], counts: dict[str, Any]) -> None:
         """Cache writes that are only told as a sum are of the shorter kind, which is the default everywhere."""
@@ -82,6 +77,13 @@ class UsagePaths:
             counts["input"] += sum(beside)
         if not self.reasoning_in_output and is_count(counts.get("output")) and is_count(counts.get("reasoning")):
             counts["output"] += counts["reasoning"]
+
+
+def _first(value: Any, paths: tuple[Path, ...]) -> Any:
+    for path in paths:
+        if (found := at(value, path)) is not None:
+            return found
+    return None
 
 
 def at(value: Any, path: Path) -> Any:

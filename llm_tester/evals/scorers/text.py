@@ -31,6 +31,8 @@ def without_thoughts(text: str) -> str | None:
 
     Some servers put the opening mark into the prompt: what stands before a lone closing mark is a thought too.
     """
+    if "<" not in text:
+        return text.strip()
     spoken: list[str] = []
     thinking = False
     for part in _THOUGHT_MARK.split(text):
