@@ -19,20 +19,12 @@ OWN, REPORTED, CATALOGUE = "config.json", "provider", "catalogue"
 """Where a price comes from, the first that knows one: the workspace's config.json, the answer itself, the catalogue."""
 
 
-PriceTable = Mapping[str, tuple[Decimal, Decimal]]
-"""By token class: USD per 1M tokens, and per token."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tier:
     """The rates of a request whose input has more than `above` tokens."""
 
     above: int
     by_class: Mapping[str, Decimal]
-    prices: PriceTable = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "prices", _prices(self.by_class))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +42,8 @@ class Rates:
     spans: tuple[Span, ...] = ()
     ceilings: tuple[Decimal, Decimal] = field(init=False, repr=False, compare=False)
     """The highest rates of any input and any output: what every call is bounded with."""
-    prices: PriceTable = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prices", _prices(self.by_class))
         found = (self.dearest(("input", *INPUT_PARTS)), self.dearest(("output", *OUTPUT_PARTS)))
         object.__setattr__(self, "ceilings", found)
 
@@ -67,9 +57,9 @@ class Rates:
         now = moment.astimezone(UTC).time()
         return next((span.rates for span in reversed(self.spans) if span.holds(now)), self)
 
-    def for_input(self, tokens: int) -> Tier | Rates:
-        """What holds the rates of a request with so many input tokens."""
-        return next((tier for tier in reversed(self.tiers) if tokens > tier.above), self)
+    def for_input(self, tokens: int) -> Mapping[str, Decimal]:
+        """The rates of a request with so many input tokens."""
+        return next((tier.by_class for tier in reversed(self.tiers) if tokens > tier.above), self.by_class)
 
     def dearest(self, classes: Iterable[str]) -> Decimal:
         """The highest rate of any of these token classes, in any tier and at any time of the day."""
@@ -92,10 +82,6 @@ class Span:
         if self.until < self.begin:
             return now >= self.begin or now < self.until
         return self.begin <= now < self.until
-
-
-def _prices(by_class: Mapping[str, Decimal]) -> PriceTable:
-    return {name: (rate, rate.scaleb(-6)) for name, rate in by_class.items()}
 
 
 UNPRICED = Rates()
@@ -184,19 +170,20 @@ def cost_of(usage: UsageData, rates: Rates, moment: datetime | None = None) -> C
         line = CostLine("reported", sum(billed_tokens(usage).values()), None, usage.reported_cost)
         return Cost((line,), usage.reported_cost, complete=True, source=REPORTED)
     billed = billed_tokens(usage)
-    table = rates.for_input(usage.prompt_tokens or 0) if rates.tiers else rates
-    prices = table.prices
+    table = rates.for_input(usage.prompt_tokens or 0) if rates.tiers else rates.by_class
     lines, known, complete = [], _NOTHING, bool(billed) and rates.known
     for name, tokens in billed.items():
         if not tokens:
             continue
-        if (price := prices.get(name)) is None:
-            lines.append(CostLine(name, tokens, None, None))
+        rate, usd = table.get(name), None
+        if rate is None:
             complete = False
         else:
-            usd = price[1] * tokens
-            lines.append(CostLine(name, tokens, price[0], usd))
+            # Multiplied by a rate per token it would have a tail of zeros.
+            usd = rate * tokens / MILLION
             known += usd
+        # What CostLine(...) does, without the call that sorts the arguments.
+        lines.append(tuple.__new__(CostLine, (name, tokens, rate, usd)))
     if rates.per_request:
         lines.append(CostLine("request", 1, rates.per_request * MILLION, rates.per_request))
         known += rates.per_request

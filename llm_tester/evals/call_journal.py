@@ -13,11 +13,12 @@ from llm_tester.errors import ProviderError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.rollups import Account
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
+from llm_tester.llms.handover import done
 from llm_tester.records import Attempt, Request, Response
 
 DAY_SECONDS = 86_400
-_HANDED_OVER: Future[Any] = Future()
-_HANDED_OVER.set_result(None)
+_UNANSWERED: Future[Any] = Future()
+_UNANSWERED.set_exception(RuntimeError("there is no answer that could be stored"))
 
 
 @lru_cache(maxsize=8)
@@ -37,13 +38,14 @@ class CallJournal:
         entrant: EntrantRecord,
         request: Request,
         at_most: Decimal | None,
+        task: str,
     ) -> None:
         self._ledger, self._run, self._place, self._entrant = ledger, run, place, entrant
-        self._request, self._at_most = request, at_most
+        self._request, self._at_most, self._task = request, at_most, task
         self._claimed_at = 0.0
         self.call = 0
-        self.stored: Future[Any] | None = None
-        """Done once the answer is on disk."""
+        self.stored = _UNANSWERED
+        """Done once the answer is on disk; whoever asked must wait for it, as it says too when that failed."""
 
     def claim(self) -> Future[Any]:
         """Durable before anything is sent."""
@@ -61,10 +63,9 @@ class CallJournal:
             self.call = claimed.result()
 
     def answered(self, response: Response) -> Future[Any]:
-        """Handed to the writer, which works in order: it is on disk before a later claim is. Who scores waits for
-        `stored`."""
+        """Handed to the writer, which works in order: it is on disk before a later claim is."""
         self.stored = self._ledger.answered(self.call, response, self._entrant, self._account())
-        return _HANDED_OVER
+        return done()
 
     def _account(self) -> Account:
         asked, entrant = self._request, self._entrant.entrant
@@ -73,7 +74,7 @@ class CallJournal:
             self._run.project,
             entrant.provider,
             entrant.model,
-            asked.tags["task"],
+            self._task,
             asked.purpose,
         )
 

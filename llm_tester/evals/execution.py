@@ -88,19 +88,29 @@ class Execution:
         return any(lane.errors or lane.dropped for lane in self.runner.lanes)
 
 
+_collections = threading.Lock()
+_thresholds: list[tuple[int, ...]] = []
+"""What stood before the first of the runs that go on in this process now, once for each of them."""
+
+
 @contextmanager
 def _rare_collections() -> Iterator[None]:
     """While it is entered, Python looks for garbage in cycles after 5,000 new objects instead of 700.
 
     Of the many short-lived objects of a run next to none are in cycles, and the search took a tenth of its time.
     """
-    first, *others = gc.get_threshold()
-    if first:
-        gc.set_threshold(max(first, 5_000), *others)
+    with _collections:
+        if not _thresholds:
+            first, *others = gc.get_threshold()
+            gc.set_threshold(max(first, 5_000) if first else 0, *others)
+        _thresholds.append(_thresholds[0] if _thresholds else (first, *others))
     try:
         yield
     finally:
-        gc.set_threshold(first, *others)
+        with _collections:
+            before = _thresholds.pop()
+            if not _thresholds:
+                gc.set_threshold(*before)
 
 
 def _note_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

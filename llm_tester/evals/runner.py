@@ -80,6 +80,8 @@ class Runner:
         self.outage: Outage | None = None
         self._halt, self._course, self._clock = halt, course, clock
         self._handover = Handover()
+        # As the run has frozen them: a task may be renamed before it is resumed.
+        self._names = {record.key: record.name for record in ledger.tasks(run)}
         self._under_way: list[LaneProgress] = []
         self._abreast: list[LaneProgress] = []
         self._moved = asyncio.Event()
@@ -228,6 +230,7 @@ class Runner:
         request, journal = self._call(lane, replace(first, epoch=0, attempt_group=made), "canary")
         try:
             await self._manager.arespond(request, journal, entrant.link_rates)
+            await self._handover.wait(journal.stored)
             lane.good_at = self._clock()
         except (BudgetExceededError, Deferred):
             self._halt.set()
@@ -261,15 +264,15 @@ class Runner:
         return self._settle(lane, place, journal, response)
 
     async def _settle(self, lane: LaneProgress, place: Place, journal: CallJournal, response: Response) -> None:
-        if journal.stored is not None:
-            await self._handover.wait(journal.stored)
+        await self._handover.wait(journal.stored)
         await self._score(lane, place, journal.call, response.text, response.finish_reason, response)
 
     def _call(self, lane: LaneProgress, place: Place, purpose: Purpose) -> tuple[Request, CallJournal]:
         entrant = lane.entrant
         request = self._manager.bounded(self._request(entrant, place, purpose))
         at_most = self._manager.at_most(request, entrant.link_rates)
-        return request, CallJournal(self._ledger, self._run, place, entrant, request, at_most)
+        task = self._names[place.task]
+        return request, CallJournal(self._ledger, self._run, place, entrant, request, at_most, task)
 
     def _request(self, entrant: EntrantRecord, place: Place, purpose: Purpose) -> Request:
         task = self._tasks[place.task]

@@ -313,6 +313,7 @@ CREATE INDEX plan_by_sample ON plan (sample);
 CREATE INDEX answers_by_source ON answers (cached_from) WHERE cached_from IS NOT NULL
 """
 
+# Whoever changes what `bought` or `bill` say of a plain answer changes Ledger.answered and rollups.Account too.
 _CHAINS = """
 CREATE TABLE links (
     entrant INTEGER NOT NULL REFERENCES entrants,

@@ -18,6 +18,7 @@ from llm_tester.errors import (
 from llm_tester.llms import call_log
 from llm_tester.llms.exchange import CallPolicy, Deferred, Journal, Provider, exchange
 from llm_tester.llms.flow import Do, Effect, Flow, Session, Wait
+from llm_tester.llms.handover import done
 from llm_tester.records import Attempt, Request, Response
 
 NOT_FOUND = 404
@@ -76,9 +77,7 @@ class _OneCall:
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """Nothing yet."""
-        done: Future[Any] = Future()
-        done.set_result(None)
-        return done
+        return done()
 
 
 def goes_on(error: ProviderError) -> bool:

@@ -39,13 +39,13 @@ class Deferred(Exception):
 
 
 class Journal(Protocol):
-    """The durable record of one call; each future is done when the step is on disk."""
+    """The durable record of one call; each future is done when the step is on disk, but that of `answered`."""
 
     def claim(self) -> Future[Any]:
         """Before anything is sent."""
 
     def answered(self, response: Response) -> Future[Any]:
-        """Before anything is scored."""
+        """Done when the answer is taken over, to be on disk before any later claim is."""
 
     def failed(self, error: ProviderError) -> Future[Any]:
         """After the last attempt."""
@@ -195,7 +195,7 @@ def refuse_changes(provider: Provider, request: Request) -> None:
 
 
 def _admitted(call: _Call) -> Generator[Effect, Any, Response | ProviderError]:
-    """One attempt that passes each admission anew, and tells each what came of it once that is durable."""
+    """One attempt that passes each admission anew, and tells each what came of it once the journal has it."""
     settles: list[Settle] = []
     outcome: Response | ProviderError | None = None
     try:
@@ -226,7 +226,7 @@ def _admit(call: _Call, settles: list[Settle]) -> Generator[Effect, Any, Provide
 
 
 def _attempt(call: _Call) -> Generator[Effect, Any, Response | ProviderError]:
-    """One attempt, from the claim until its result is durable."""
+    """One attempt, from the claim until the journal has its result."""
     provider, request, policy, attempts = call.provider, call.request, call.policy, call.attempts
     if policy.journal is not None and not attempts:
         yield Do(policy.journal.claim)

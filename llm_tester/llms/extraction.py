@@ -60,7 +60,7 @@ class UsagePaths:
         if self.reported_cost and (cost := at(raw, self.reported_cost)) is not None:
             counts["reported_cost"] = cost
         counts |= details
-        counts["raw"] = raw
+        counts["raw"] = raw if type(raw) is dict else dict(raw)
         return read_usage(counts)
 
     def _split_writes(self, raw: Mapping[str, Any], counts: dict[str, Any]) -> None:

@@ -12,6 +12,13 @@ from weakref import WeakKeyDictionary
 Pair = tuple["asyncio.Future[Any]", "Future[Any]"]
 
 
+def done(value: Any = None) -> Future[Any]:
+    """A future that has its result."""
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
+
+
 class Handover:
     """Awaits futures that another thread settles. A commit settles a hundred: waking the loop once for each is dear."""
 

@@ -57,7 +57,7 @@ def _situations(ours: Rates, theirs: Rates) -> Iterator[tuple[str, Mapping[str, 
     """Both tables for plain requests, above each limit that either knows, and from each hour that either has."""
     for above in sorted({0, *(tier.above for rates in (ours, theirs) for tier in rates.tiers)}):
         label = f" above {above:,} tokens" if above else ""
-        yield label, ours.for_input(above + 1).by_class, theirs.for_input(above + 1).by_class
+        yield label, ours.for_input(above + 1), theirs.for_input(above + 1)
     for begin in sorted({span.begin for rates in (ours, theirs) for span in rates.spans}):
         then = datetime.combine(date(2000, 1, 1), begin, UTC)
         yield f" at {begin:%H:%M} UTC", ours.at(then).by_class, theirs.at(then).by_class

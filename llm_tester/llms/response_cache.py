@@ -16,6 +16,7 @@ from llm_tester.errors import ConfigurationError
 from llm_tester.llms.chained import Link
 from llm_tester.llms.exchange import Journal
 from llm_tester.llms.flow import Do, Flow
+from llm_tester.llms.handover import done
 from llm_tester.records import Request, Response, digest
 
 WIRE_VERSION = 1
@@ -63,7 +64,7 @@ class ResponseCache:
                 response = None
             if response is not None:
                 self._kept.move_to_end(key)
-        return _done(response)
+        return done(response)
 
     def keep(self, key: str, response: Response) -> Future[Any]:
         """As `set`, of an answer that is known to be good."""
@@ -72,7 +73,7 @@ class ResponseCache:
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        return _done(None)
+        return done()
 
 
 class Flights:
@@ -171,9 +172,3 @@ def cache_key(links: Sequence[Link], request: Request) -> str:
 def _content(file: str) -> str:
     path = Path(file)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else file
-
-
-def _done(value: Any) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(value)
-    return future

@@ -161,3 +161,17 @@ def test_an_entrant_that_was_not_asked_has_a_dash_for_its_cost(bench: Bench, ser
     assert "$0" not in board.partition("</tr>")[0]
     (line,) = [row for row in bench.cli("report", "last", "--format", "md").out.splitlines() if "5 not run" in row]
     assert "unknown" not in line
+
+
+def test_a_canary_whose_answer_cannot_be_stored_stops_the_run(bench: Bench, server: LoopbackServer) -> None:
+    assert bench.cli("run", "sums", "-m", "openai:m", "--limit", "1").code == 0
+    bench.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON answers"
+        " WHEN (SELECT purpose FROM calls WHERE call = new.call) = 'canary'"
+        " BEGIN SELECT RAISE(ABORT, 'no room for this'); END"
+    )
+    assert "no room for this" in bench.cli("run", "sums", "-m", "openai:m", "--name", "stuck").error(code=3)
+    assert bench.sql("SELECT status FROM runs WHERE name = 'stuck'") == [("stopped",)]
+    bench.sql("DROP TRIGGER full")
+    assert bench.cli("resume", "stuck").code == 0
+    assert bench.cli("costs", "--verify").code == 0

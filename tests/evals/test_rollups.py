@@ -102,3 +102,20 @@ def test_what_a_call_cost_is_known_to_the_next_job_of_its_transaction(ledger: Le
     short = reserved.result(10)
     assert short is not None
     assert short.spent == Decimal("0.003") * SAMPLES
+
+
+def test_a_task_that_is_renamed_before_its_run_is_resumed_stays_one_on_the_bill(bench: Bench) -> None:
+    folder = bench.task("sums", 20)
+    bench.provider("paid", PAID)
+    assert bench.cli("run", "sums", "-m", "paid:m", "--limit", "1").code == 0
+    bench.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON answers WHEN (SELECT count(*) FROM answers) >= 8"
+        " BEGIN SELECT RAISE(ABORT, 'no room for this'); END"
+    )
+    assert bench.cli("run", "sums", "-m", "paid:m", "--name", "stuck").code == 3
+    bench.sql("DROP TRIGGER full")
+    file = folder / "task.json"
+    file.write_text(file.read_text().replace('"sums"', '"adding"'))
+    assert bench.cli("resume", "stuck").code == 0
+    assert "are those of the single calls" in bench.cli("costs", "--verify").out
+    assert {row["task"] for row in bench.cli("costs", "--by", "task", "--format", "json").json} == {"sums"}
