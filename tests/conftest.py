@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from llm_tester.config import Workspace
 from llm_tester.llms.base import BaseLLM
@@ -18,6 +19,10 @@ from llm_tester.llms.flow import Session, adrive, drive
 from llm_tester.llms.llm_registry import ProviderRegistry, reset_provider_cache
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Request, Response
+
+# HYPOTHESIS_PROFILE=default tries twice as many; no test is about time.
+settings.register_profile("suite", max_examples=50, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(autouse=True)

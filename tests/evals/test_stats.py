@@ -13,7 +13,7 @@ from llm_tester.evals.stats import Moments, interval, paired_difference, percent
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Any]
 SIZES = (25, 50, 200, 1319)
-REPEATS = 400
+REPEATS = 200
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 

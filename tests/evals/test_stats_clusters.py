@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llm_tester.evals.stats import clustered, interval
 
-REPEATS = 1000
+REPEATS = 500
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 

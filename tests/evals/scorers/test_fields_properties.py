@@ -49,13 +49,13 @@ def changed(value: Any, path: list[str], to: Any) -> Any:
 
 
 class TestProperties:
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(OBJECTS.filter(is_gold), st.sampled_from(["matched", "ordered"]))
     def test_gold_is_right_against_itself(self, gold: Any, kind: str) -> None:
         score = scored(gold, gold, {name: {"list": kind} for name in "abcd"})
         assert (score.value, score.outcome) == (1, Outcome.CORRECT)
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(OBJECTS.filter(is_gold), OBJECTS)
     def test_score_is_within_bounds(self, gold: Any, answer: Any) -> None:
         score = scored(gold, answer)
@@ -63,7 +63,7 @@ class TestProperties:
         assert score.fields is not None
         assert (score.value == 1) == all(verdict == "correct" for verdict in score.fields.values())
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(st.lists(VALUES, min_size=1, max_size=6), st.randoms(use_true_random=False))
     def test_order_matters_only_when_declared(self, gold: list[Any], shuffler: random.Random) -> None:
         assume(is_gold(gold))
@@ -71,14 +71,14 @@ class TestProperties:
         assert scored(gold, answer).value == 1
         assert scored(gold, answer, {"": {"list": "ordered"}}).value <= 1
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(st.dictionaries(NAMES, st.integers(0, 3), min_size=1), st.dictionaries(NAMES, st.integers(0, 3)), NAMES)
     def test_an_error_never_pays(self, gold: dict[str, int], answer: dict[str, int], name: str) -> None:
         before = scored(gold, answer).value
         assert scored(gold, answer | {name: 99}).value <= before
         assert scored(gold, answer | {"new": 1}).value <= before
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(
         st.lists(st.integers(0, 3), min_size=1), st.lists(st.integers(0, 3)), st.sampled_from(["matched", "ordered"])
     )
@@ -86,7 +86,7 @@ class TestProperties:
         rules = {"": {"list": kind}}
         assert scored(gold, [*answer, 99], rules).value <= scored(gold, answer, rules).value
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(OBJECTS, WEIGHTS, st.sampled_from(["matched", "ordered"]))
     def test_weights_keep_a_gold_right_and_scores_within_bounds(
         self, gold: Any, weights: dict[str, float], kind: str
@@ -97,7 +97,7 @@ class TestProperties:
         assert (score.value, score.outcome) == (1, Outcome.CORRECT)
         assert 0 <= scored(gold, {"a": [1], "new": {"b": 2}}, rules, weights).value < 1
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(OBJECTS, OBJECTS, WEIGHTS, st.sampled_from(ERRORS), st.data())
     def test_an_error_anywhere_never_pays(
         self, gold: Any, answer: Any, weights: dict[str, float], wrong: Any, data: st.DataObject
@@ -109,7 +109,7 @@ class TestProperties:
         assert scored(gold, changed(answer, path, wrong), weights=weights).value <= before + 1e-12
         assert scored(gold, {**answer, "new": wrong}, weights=weights).value <= before
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(OBJECTS.filter(is_gold), OBJECTS, st.sampled_from([0.25, 2, 1000]))
     def test_only_the_ratio_of_weights_matters(self, gold: Any, answer: Any, weight: float) -> None:
         names = {*gold, *answer}
