@@ -90,7 +90,7 @@ class Execution:
 
 _collections = threading.Lock()
 _thresholds: list[tuple[int, ...]] = []
-"""What stood before the first of the runs that go on in this process now, once for each of them."""
+"""What stood before each of the runs that go on in this process now; the last to end restores what the first met."""
 
 
 @contextmanager
@@ -100,17 +100,15 @@ def _rare_collections() -> Iterator[None]:
     Of the many short-lived objects of a run next to none are in cycles, and the search took a tenth of its time.
     """
     with _collections:
-        if not _thresholds:
-            first, *others = gc.get_threshold()
-            gc.set_threshold(max(first, 5_000) if first else 0, *others)
-        _thresholds.append(_thresholds[0] if _thresholds else (first, *others))
+        first, *others = before = gc.get_threshold()
+        _thresholds.append(before)
+        if first:
+            gc.set_threshold(max(first, 5_000), *others)
     try:
         yield
     finally:
         with _collections:
-            before = _thresholds.pop()
-            if not _thresholds:
-                gc.set_threshold(*before)
+            gc.set_threshold(*_thresholds.pop())
 
 
 def _note_unasked(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

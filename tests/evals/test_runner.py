@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,16 @@ def test_a_host_is_named_in_the_header_without_its_credentials(bench: Bench, tmp
     ended = bench.cli("run", "sums", "-m", "drop:m")
     assert "drop:m talks to localhost:9\n" in ended.out
     assert "secret" not in ended.out + bench.cli("report", "last", "--format", "md").out
+
+
+def test_garbage_is_looked_for_rarely_during_a_run_and_as_before_after_it(bench: Bench) -> None:
+    folder = bench.task("sums", 2, scorer={"type": "python:own:score"})
+    seen = folder / "seen.txt"
+    code = f"import gc\nfrom pathlib import Path\nSEEN = Path({str(seen)!r})\n\n\n"
+    code += "def score(answer, target):\n    SEEN.write_text(str(gc.get_threshold()[0]))\n    return True\n"
+    (folder / "own.py").write_text(code)
+    bench.replay("fake", {"m": {"s1": "1", "s2": "2"}})
+    before = gc.get_threshold()
+    assert bench.cli("run", "sums", "-m", "fake:m").code == 0
+    assert int(seen.read_text()) == max(before[0], 5000)
+    assert gc.get_threshold() == before
