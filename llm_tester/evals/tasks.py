@@ -273,14 +273,19 @@ def is_task(folder: Path) -> bool:
 
 def find_tasks(workspace: Workspace) -> dict[str, FoundTask]:
     """Every task by folder name, the workspace's before the shipped ones."""
+    return {name: _found(folder, source) for name, (folder, source) in _folders(workspace).items()}
+
+
+def _folders(workspace: Workspace) -> dict[str, tuple[Path, str]]:
+    """The folders of all tasks by name, and where they come from; none of them is read."""
     places = [("built in", builtin_folder("tasks"))]
     if workspace.root is not None:
         places.insert(0, ("workspace", workspace.root / "tasks"))
-    found: dict[str, FoundTask] = {}
+    found: dict[str, tuple[Path, str]] = {}
     for source, parent in places:
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
-            if is_task(folder) and folder.name not in found:
-                found[folder.name] = _found(folder, source)
+            if is_task(folder):
+                found.setdefault(folder.name, (folder, source))
     return found
 
 
@@ -292,7 +297,7 @@ def _found(folder: Path, source: str) -> FoundTask:
 
 
 def load_task(named: str, workspace: Workspace) -> Task:
-    """The task of that name, or in that folder; raises TaskError with near names."""
+    """The task of that name, or in that folder; raises TaskError with near names. No other one's code is run."""
     folder = Path(named)
     if len(folder.parts) > 1 or is_task(folder):
         if not is_task(folder):
@@ -300,11 +305,7 @@ def load_task(named: str, workspace: Workspace) -> Task:
                 f"{folder}: there is no {TASK_FILE} in this folder", hint="`llm-tester tasks new` makes one."
             )
         return Task.load(folder)
-    found = find_tasks(workspace)
-    if named not in found:
-        raise TaskError(f'there is no task "{named}"', hint=suggestion(named, found))
-    return found[named].task or _raise(found[named].problem)
-
-
-def _raise(problem: LLMTesterError | None) -> Task:
-    raise problem or TaskError("cannot be used")
+    folders = _folders(workspace)
+    if named not in folders:
+        raise TaskError(f'there is no task "{named}"', hint=suggestion(named, folders))
+    return Task.load(folders[named][0])

@@ -261,3 +261,15 @@ def test_a_task_is_loaded_by_name_or_by_folder(bench: Bench, monkeypatch: pytest
     assert "there is no task.json in this folder" in problem(lambda: load_task(str(tmp_path / "x"), here)).message
     bench.write("tasks/broken/task.json", "{")
     assert "not valid JSON" in problem(lambda: load_task("broken", here)).message
+
+
+def test_of_a_task_that_is_loaded_by_name_no_other_one_s_code_is_run(bench: Bench) -> None:
+    folder = bench.task("sums")
+    mark = bench.root / "ran"
+    bench.write("tasks/other/model.py", f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
+    bench.task("other", output={"model": "model.py"})
+    here = Workspace.open(bench.root)
+    assert load_task("sums", here).folder == folder
+    assert not mark.exists()
+    assert find_tasks(here)["other"].problem is not None
+    assert mark.exists()
