@@ -15,17 +15,24 @@ from llm_tester.evals.tasks import Task
 from llm_tester.evals.unused_paths import PathUse
 from llm_tester.records import Message, digest
 
+HELD = 10_000_000
+"""Up to how many characters, with so many for each sample beside its text, a task's samples are read only once."""
+HELD_BESIDE = 1_000
+Rendered = tuple[Sample, tuple[tuple[Message, ...], ...]]
+"""A sample with what it asks in each variant."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
     """One task of a run: `places` holds, for each sample in file order, its position in the run or -1; `notes` say
-    what to know of the task."""
+    what to know of the task, `held` are its samples where they are not read again."""
 
     task: Task
     variants: tuple[str, ...]
     samples_hash: str
     places: array[int]
     notes: tuple[str, ...] = ()
+    held: Sequence[Rendered] | None = None
 
     @property
     def total(self) -> int:
@@ -69,40 +76,49 @@ def plan_tasks(tasks: Sequence[Task], entrants: Sequence[Entrant], *, limit: int
         places = array("q", [-1]) * found.total
         for rank, index in enumerate(order):
             places[index] = taken[rank]
-        plans.append(TaskPlan(task, variants, found.samples_hash, places, found.notes))
+        plans.append(TaskPlan(task, variants, found.samples_hash, places, found.notes, found.held))
     return plans
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSurvey:
-    """The number of a task's samples, a hash over all of them, and what to know of them."""
+    """The number of a task's samples, a hash over all of them, what to know of them, and they where they are few."""
 
     total: int
     samples_hash: str
     notes: tuple[str, ...] = ()
+    held: Sequence[Rendered] | None = None
 
 
-def survey(task: Task, variants: Iterable[str]) -> TaskSurvey:
+def survey(task: Task, variants: Sequence[str]) -> TaskSurvey:
     """What a pass over a task's samples shows; each is checked and rendered once per variant."""
     for variant in variants:
         task.template(variant)
     total, content, use = 0, hashlib.sha256(), PathUse(task.config.scorer)
-    for sample in sound_samples(task):
-        for variant in variants:
-            task.messages(sample, variant)
+    held, room = [], HELD
+    for sample, asked in _rendered(sound_samples(task), task, variants):
+        room -= HELD_BESIDE + len(sample.input) + sum(len(turn.content) for turns in asked for turn in turns)
+        if room >= 0:
+            held.append((sample, asked))
         fields = [sample.id, sample.input, sample.target, sample.prompt, list(sample.files), dict(sample.metadata)]
         content.update(digest(fields).encode())
         use.add(sample.target)
         total += 1
-    return TaskSurvey(total, content.hexdigest(), use.notes())
+    return TaskSurvey(total, content.hexdigest(), use.notes(), held if room >= 0 else None)
 
 
 def planned_samples(plan: TaskPlan) -> Iterator[PlannedSample]:
     """The samples that the run uses, streamed in file order."""
-    for place, sample in zip(plan.places, plan.task.samples(), strict=True):
+    rendered = _rendered(plan.task.samples(), plan.task, plan.variants) if plan.held is None else plan.held
+    for place, (sample, asked) in zip(plan.places, rendered, strict=True):
         if place >= 0:
-            for variant in plan.variants:
-                yield PlannedSample(place, variant, sample, plan.task.messages(sample, variant))
+            for variant, messages in zip(plan.variants, asked, strict=True):
+                yield PlannedSample(place, variant, sample, messages)
+
+
+def _rendered(samples: Iterable[Sample], task: Task, variants: Sequence[str]) -> Iterator[Rendered]:
+    for sample in samples:
+        yield sample, tuple([task.messages(sample, variant) for variant in variants])
 
 
 def _ranks(name: str, total: int, limit: int | None, seed: int) -> list[int]:

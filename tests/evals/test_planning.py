@@ -9,7 +9,7 @@ import pytest
 
 from llm_tester.errors import ConfigurationError, TaskError
 from llm_tester.evals.entrants import Entrant
-from llm_tester.evals.planning import TaskPlan, plan_tasks, planned_samples, survey
+from llm_tester.evals.planning import HELD, TaskPlan, plan_tasks, planned_samples, survey
 from llm_tester.evals.tasks import Task
 
 if TYPE_CHECKING:
@@ -125,6 +125,18 @@ def test_every_prompt_variant_of_the_entrants_is_planned(bench: Bench) -> None:
     }
     with pytest.raises(ConfigurationError, match='no prompt "c"'):
         plan_tasks([task], [Entrant("x", "mock", "m", {}, "c")], limit=None, seed=0)
+
+
+@pytest.mark.parametrize("characters", [1, HELD // 4])
+def test_large_samples_are_read_again_small_ones_are_not(bench: Bench, characters: int) -> None:
+    folder = bench.task(samples=[{"id": f"s{n}", "input": "x" * characters, "target": n} for n in range(3)])
+    (plan,) = plan_tasks([Task.load(folder)], ONE, limit=None, seed=0)
+    before = list(planned_samples(plan))
+    assert [item.sample.target for item in before] == [0, 1, 2]
+    assert {len(item.messages[0].content) for item in before} == {characters}
+    bench.lines("tasks/sums/samples.jsonl", [{"id": f"s{n}", "input": "y", "target": n} for n in range(3)])
+    again = {item.messages[0].content[0] for item in planned_samples(plan)}
+    assert again == ({"x"} if characters == 1 else {"y"})
 
 
 def test_samples_that_a_limit_leaves_out_are_checked_too(bench: Bench) -> None:
