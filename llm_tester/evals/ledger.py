@@ -38,7 +38,7 @@ from llm_tester.evals.run_records import (
     UnknownCall,
     entrant_record,
     link_record,
-    place,
+    places_of,
     run_record,
     unknown_call,
 )
@@ -56,25 +56,16 @@ _CLAIMED = (
     " JOIN entrants e USING (entrant) JOIN plan p ON p.run = c.run AND p.position = c.position"
     " AND p.variant = e.variant JOIN tasks t ON t.task = p.task WHERE c.run = ? AND c.state = 'claimed' ORDER BY c.call"
 )
-EPOCHS = "epochs (epoch) AS (SELECT 1 UNION ALL SELECT epoch + 1 FROM epochs WHERE epoch < :epochs)"
-"""A table of a run's epochs, for the queries that go through all its places."""
-_PLACES = f"""
-WITH RECURSIVE {EPOCHS}
-SELECT p.position, epochs.epoch, p.task, p.sample_id, s.hash, s.messages, s.target, s.source, s.files, s.metadata,
-       e.entrant, c.call, c.state,
-       coalesce(c.attempt_group, 0) AS attempt_group,
-       EXISTS (SELECT 1 FROM scores WHERE scores.call = c.call) AS scored
-FROM plan p
-CROSS JOIN epochs
-JOIN entrants e ON e.entrant = :entrant AND e.variant = p.variant
-JOIN samples s USING (sample)
-LEFT JOIN calls c ON c.call = (
-    SELECT call FROM calls
-    WHERE run = p.run AND entrant = e.entrant AND position = p.position AND epoch = epochs.epoch
-    ORDER BY attempt_group DESC LIMIT 1)
-WHERE p.run = :run AND p.position > :after AND p.position <= :until
-ORDER BY p.position, epochs.epoch
-"""  # noqa: S608 - made of the constant above
+_PLANNED = """
+SELECT p.position, p.task, p.sample_id, s.hash, s.messages, s.target, s.source, s.files, s.metadata
+FROM entrants e JOIN plan p ON p.run = e.run AND p.variant = e.variant JOIN samples s USING (sample)
+WHERE e.entrant = ? AND p.position > ? AND p.position <= ? ORDER BY p.position
+"""
+_MADE = """
+SELECT position, epoch, call, state, attempt_group,
+       EXISTS (SELECT 1 FROM scores WHERE scores.call = calls.call) AS scored
+FROM calls WHERE run = ? AND entrant = ? AND position > ? AND position <= ? ORDER BY attempt_group
+"""
 _CANARIES = "SELECT count(*) AS made FROM calls WHERE run = ? AND entrant = ? AND purpose = 'canary'"
 
 _LINKS = (
@@ -255,9 +246,11 @@ class Ledger:
 
     def places(self, run: RunRecord, entrant: int, after: int, count: int) -> list[Place]:
         """An entrant's places at up to `count` positions after position `after`, with what is known of each."""
-        window = {"after": after, "until": after + count}
-        rows = self.store.read(_PLACES, {"run": run.key, "epochs": run.epochs, "entrant": entrant, **window})
-        return [place(row) for row in rows]
+        window = (entrant, after, after + count)
+        # In the order of their attempts, so that the last one stands.
+        made = {(row["position"], row["epoch"]): row for row in self.store.read(_MADE, (run.key, *window))}
+        planned = self.store.read(_PLANNED, window)
+        return [place for row in planned for place in places_of(row, entrant, run.epochs, made)]
 
     def has_begun(self, run: RunRecord) -> bool:
         """Whether any call of a run was claimed."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from llm_tester.cost_manager import from_picodollars, usd_text
-from llm_tester.evals.ledger import EPOCHS, Ledger
+from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.run_records import RunRecord
 from llm_tester.evals.samples import Outcome
 from llm_tester.records import is_other_model
@@ -89,8 +89,8 @@ def results(ledger: Ledger, run: RunRecord, *, sample_id: str | None = None) -> 
         yield _result(row, alive=alive)
 
 
-_RESULTS = f"""
-WITH RECURSIVE {EPOCHS}
+_RESULTS = """
+WITH RECURSIVE epochs (epoch) AS (SELECT 1 UNION ALL SELECT epoch + 1 FROM epochs WHERE epoch < :epochs)
 SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant, e.provider || ':' || e.model AS model,
        e.simulated,
        s.target, c.call, c.call_id, c.state, a.text, a.usage, a.inconsistent, a.not_applied, a.served_model,
@@ -124,7 +124,7 @@ LEFT JOIN answers a ON a.call = c.call
 LEFT JOIN scores sc ON sc.call = c.call AND sc.version = (SELECT max(version) FROM scores WHERE scores.call = c.call)
 WHERE p.run = :run AND (:sample IS NULL OR p.sample_id = :sample)
 ORDER BY p.position, epochs.epoch, e.position
-"""  # noqa: S608 - made of the constant in it
+"""
 
 
 def _result(row: sqlite3.Row, *, alive: bool) -> Result:

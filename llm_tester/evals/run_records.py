@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -188,23 +188,22 @@ def unknown_call(row: sqlite3.Row) -> UnknownCall:
     return UnknownCall(row["entrant"], row["task"], row["sample_id"], row["call_id"], at_most)
 
 
-def place(row: sqlite3.Row) -> Place:
-    """A planned sample for one entrant with its last call."""
-    messages = tuple(Message(role, content) for role, content in json.loads(row["messages"]))
-    return Place(
-        position=row["position"],
-        epoch=row["epoch"],
-        task=row["task"],
-        sample_id=row["sample_id"],
-        sample_hash=row["hash"],
-        messages=messages,
-        target=json.loads(row["target"]),
-        source=messages[-1].content if row["source"] is None else row["source"],
-        files=tuple(json.loads(row["files"])) if row["files"] else (),
-        metadata=json.loads(row["metadata"]) if row["metadata"] else {},
-        entrant=row["entrant"],
-        state=row["state"],
-        call=row["call"],
-        attempt_group=row["attempt_group"],
-        scored=bool(row["scored"]),
-    )
+def places_of(
+    row: sqlite3.Row, entrant: int, epochs: int, made: Mapping[tuple[int, int], sqlite3.Row]
+) -> Iterator[Place]:
+    """A planned sample for one entrant in each epoch, with the last call of `made`, by position and epoch."""
+    position, task, sample_id, sample_hash = row["position"], row["task"], row["sample_id"], row["hash"]
+    messages = tuple([Message(role, content) for role, content in json.loads(row["messages"])])
+    target, source = json.loads(row["target"]), row["source"]
+    if source is None:
+        source = messages[-1].content
+    files = tuple(json.loads(row["files"])) if row["files"] else ()
+    metadata = json.loads(row["metadata"]) if row["metadata"] else {}
+    asked = (task, sample_id, sample_hash, messages, target, source, files, metadata, entrant)
+    for epoch in range(1, epochs + 1):
+        last = made.get((position, epoch))
+        if last is None:
+            yield Place(position, epoch, *asked, None, None, 0, scored=False)
+        else:
+            called = (last["state"], last["call"], last["attempt_group"])
+            yield Place(position, epoch, *asked, *called, scored=bool(last["scored"]))

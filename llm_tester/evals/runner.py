@@ -21,6 +21,7 @@ from llm_tester.errors import (
     QuotaExceededError,
 )
 from llm_tester.evals.call_journal import CallJournal
+from llm_tester.evals.feed import Feed, Plan
 from llm_tester.evals.halt import Halt
 from llm_tester.evals.lanes import LaneProgress
 from llm_tester.evals.ledger import Ledger
@@ -33,11 +34,8 @@ from llm_tester.llms.handover import Handover
 from llm_tester.llms.provider_manager import ProviderManager
 from llm_tester.records import Attempt, FinishReason, Purpose, Request, Response, make_call_id
 
-CHUNK = 64
-LEAD = 4 * CHUNK
-"""By how many positions one entrant may be ahead of another, so that a run that stops early has shared samples."""
 LOOK = 1.0
-"""How often a lane that waits for others looks at them, and the run for an outage, in seconds."""
+"""How often the run looks for an outage, in seconds."""
 _NO_USE = (AuthenticationError, QuotaExceededError, BadRequestError)
 
 
@@ -83,8 +81,7 @@ class Runner:
         # As the run has frozen them: a task may be renamed before it is resumed.
         self._names = {record.key: record.name for record in ledger.tasks(run)}
         self._under_way: list[LaneProgress] = []
-        self._abreast: list[LaneProgress] = []
-        self._moved = asyncio.Event()
+        self._plan = Plan(ledger, run, halt, course.leave, self._trouble, clock)
         self._unscored: BaseException | None = None
         self._group: asyncio.Task[None] | None = None
         self.started = clock()
@@ -153,65 +150,22 @@ class Runner:
 
     async def _run_lane(self, lane: LaneProgress) -> None:
         size = self._manager.slots(self._manager.provider(lane.entrant.entrant.provider)).size
-        places: asyncio.Queue[Place | None] = asyncio.Queue(2 * size)
         self._under_way.append(lane)
         try:
             if not await self._passes(lane):
                 return
-            async with asyncio.TaskGroup() as group:
-                for _ in range(size):
-                    group.create_task(self._worker(lane, places, group))
-                await self._dispatch(lane, places)
-                for _ in range(size):
-                    await places.put(None)
+            with self._plan.feed(lane) as feed:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(size):
+                        group.create_task(self._worker(lane, feed, group))
         finally:
             self._under_way.remove(lane)
             lane.trouble = ""
 
-    async def _dispatch(self, lane: LaneProgress, places: asyncio.Queue[Place | None]) -> None:
-        """Hand the plan out in its order."""
-        self._abreast.append(lane)
-        try:
-            while not self.stopping:
-                found = self._ledger.places(self._run, lane.entrant.key, lane.reached, CHUNK)
-                if not found:
-                    break
-                for place in found:
-                    if place.state not in self._course.leave and not place.scored:
-                        await places.put(place)
-                lane.reached += CHUNK
-                self._wake()
-                await self._let_others_catch_up(lane)
-        finally:
-            self._abreast.remove(lane)
-            self._wake()
-
-    async def _let_others_catch_up(self, lane: LaneProgress) -> None:
-        while self._is_far_ahead(lane) and not self.stopping:
-            await self._next_move()
-            # What it waits for others is no outage of its own.
-            lane.good_at = self._clock()
-
-    def _is_far_ahead(self, lane: LaneProgress) -> bool:
-        """Whether others, which are not in trouble, have to catch up."""
-        behind = [other for other in self._abreast if other.reached < lane.reached - LEAD]
-        return any(not self._trouble(other) for other in behind)
-
-    async def _next_move(self) -> None:
-        moved = self._moved
-        try:
-            await asyncio.wait_for(moved.wait(), LOOK)
-        except TimeoutError:
-            return
-
-    def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-    async def _worker(self, lane: LaneProgress, places: asyncio.Queue[Place | None], group: asyncio.TaskGroup) -> None:
+    async def _worker(self, lane: LaneProgress, feed: Feed, group: asyncio.TaskGroup) -> None:
         verdict: asyncio.Task[None] | None = None
-        while (place := await places.get()) is not None:
-            if self.stopping or (answer := await self._do(lane, place)) is None:
+        while (place := await feed.take()) is not None and not self.stopping:
+            if (answer := await self._do(lane, place)) is None:
                 continue
             # The next call need not wait until this one's answer is on disk and scored; the one after that does.
             before, verdict = verdict, group.create_task(answer)
