@@ -13,7 +13,6 @@ from llm_tester.errors import ProviderError
 from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.rollups import Account
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
-from llm_tester.llms.handover import done
 from llm_tester.records import Attempt, Request, Response
 
 DAY_SECONDS = 86_400
@@ -62,10 +61,9 @@ class CallJournal:
         if claimed.exception() is None:
             self.call = claimed.result()
 
-    def answered(self, response: Response) -> Future[Any]:
+    def answered(self, response: Response) -> None:
         """Handed to the writer, which works in order: it is on disk before a later claim is."""
         self.stored = self._ledger.answered(self.call, response, self._entrant, self._account())
-        return done()
 
     def _account(self) -> Account:
         asked, entrant = self._request, self._entrant.entrant

@@ -18,7 +18,6 @@ from llm_tester.errors import (
 from llm_tester.llms import call_log
 from llm_tester.llms.exchange import CallPolicy, Deferred, Journal, Provider, exchange
 from llm_tester.llms.flow import Do, Effect, Flow, Session, Wait
-from llm_tester.llms.handover import done
 from llm_tester.records import Attempt, Request, Response
 
 NOT_FOUND = 404
@@ -71,13 +70,12 @@ class _OneCall:
         self.claim = journal.claim
         self.deferred = journal.deferred
 
-    def answered(self, response: Response) -> Future[Any]:
+    def answered(self, response: Response) -> Future[Any] | None:
         """The call's answer, whoever gave it."""
         return self._journal.answered(as_asked(response, self._asked))
 
-    def failed(self, error: ProviderError) -> Future[Any]:
+    def failed(self, error: ProviderError) -> None:
         """Nothing yet."""
-        return done()
 
 
 def goes_on(error: ProviderError) -> bool:

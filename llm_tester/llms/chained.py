@@ -179,6 +179,8 @@ def of_link(request: Request, link: Link) -> Request:
 
 def bound_of(links: Sequence[Link], request: Request, rates: LinkRates) -> Decimal | None:
     """What one attempt can cost in USD at most, whoever of `links` makes it; None where nothing bounds one of them."""
+    if len(links) == 1:
+        return worst_case(links[0].provider, of_link(request, links[0]), rates[0])
     priced = zip(links, rates, strict=True)
     bounds = [worst_case(link.provider, of_link(request, link), own) for link, own in priced]
     known = [bound for bound in bounds if bound is not None]

@@ -39,16 +39,16 @@ class Deferred(Exception):
 
 
 class Journal(Protocol):
-    """The durable record of one call; each future is done when the step is on disk, but that of `answered`."""
+    """The durable record of one call; each future is done when the step is on disk."""
 
     def claim(self) -> Future[Any]:
         """Before anything is sent."""
 
-    def answered(self, response: Response) -> Future[Any]:
-        """Done when the answer is taken over, to be on disk before any later claim is."""
+    def answered(self, response: Response) -> Future[Any] | None:
+        """None where the answer is only taken over, to be on disk before any later claim is."""
 
-    def failed(self, error: ProviderError) -> Future[Any]:
-        """After the last attempt."""
+    def failed(self, error: ProviderError) -> Future[Any] | None:
+        """After the last attempt; None where more attempts may come."""
 
     def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
         """A claimed call is left for later, between two attempts."""

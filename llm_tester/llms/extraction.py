@@ -59,9 +59,8 @@ class UsagePaths:
         self._complete(counts)
         if self.reported_cost and (cost := at(raw, self.reported_cost)) is not None:
             counts["reported_cost"] = cost
-        counts |= details
-        counts["raw"] = raw if type(raw) is dict else dict(raw)
-        return read_usage(counts)
+        counts["prompt_tokens"], counts["completion_tokens"] = counts.pop("input", None), counts.pop("output", None)
+        return read_usage(UsageData(**counts, **details, raw=raw if type(raw) is dict else dict(raw)))
 
     def _split_writes(self, raw: Mapping[str, Any], counts: dict[str, Any]) -> None:
         """Cache writes that are only told as a sum are of the shorter kind, which is the default everywhere."""

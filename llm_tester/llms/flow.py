@@ -79,12 +79,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Start something that is durable or shared, a claim or a cache entry, and wait for its future.
+    """Start something that is durable or shared, a claim or a cache entry, and wait for its future where it has one.
 
     A wait that is cancelled does not take back what was started.
     """
 
-    start: Callable[[], Future[Any]]
+    start: Callable[[], Future[Any] | None]
 
 
 Network = Send | Open | Read
@@ -174,7 +174,8 @@ class Session:
             case Call():
                 return self._call(effect)
             case Do(start):
-                return start().result()
+                future = start()
+                return None if future is None else future.result()
             case Acquire(slot):
                 return slot.acquire()
             case Emit():
@@ -188,7 +189,8 @@ class Session:
             case Send() | Open() | Read():
                 return await self.transport.asend(effect)
             case Do():
-                return await self._handover.wait(effect.start())
+                future = effect.start()
+                return None if future is None else await self._handover.wait(future)
             case Acquire():
                 return await effect.slot.aacquire()
             case Emit():

@@ -190,7 +190,10 @@ class HTTPTransport:
 
     async def _arequest(self, effect: Send | Open) -> Reply | OpenReply:
         wire: WireRequest = effect.request
-        session, proxy = await self._asession(), self._proxy(wire.url)
+        loop = asyncio.get_running_loop()
+        held = self._loops.get(loop)
+        session = await self._begin(loop) if held is None or held.session.closed else held.session
+        proxy = self._proxy(wire.url)
         plain = proxy is None and wire.url.startswith("http:")
         response = await session.request(
             wire.method,
@@ -222,22 +225,20 @@ class HTTPTransport:
         # Reading all the authorities that a system trusts takes longer than many calls.
         return self._tls.context()
 
-    async def _asession(self) -> aiohttp.ClientSession:
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+        """A session for `loop`, closed with it."""
         import aiohttp
 
-        loop = asyncio.get_running_loop()
-        held = self._loops.get(loop)
-        if held is None or held.session.closed:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-                auto_decompress=False,
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-            held = self._loops[loop] = _LoopSession(session, closed_with_its_loop(session))
-            await anext(held.keeper)
-        return held.session
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+            auto_decompress=False,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        held = self._loops[loop] = _LoopSession(session, closed_with_its_loop(session))
+        await anext(held.keeper)
+        return session
 
     async def aclose(self) -> None:
         """Close the running event loop's session, which else is closed when the loop ends."""
