@@ -52,7 +52,7 @@ docs: $(VENV)/.dev ## Bring the generated parts of README and docs up to date
 bench: $(VENV)/.dev ## Measure the speed as ratios; ROUNDS=1 QUICK=1 for a look
 	$(BIN)/python -m bench --rounds $(or $(ROUNDS),5) $(if $(QUICK),--quick)
 
-bench-peers: $(VENV)/.dev ## Measure other tools on the same work; PEERS="inspect_ai deepeval litellm" COUNT=2000
+bench-peers: $(VENV)/.dev ## Measure other tools on the same work; PEERS="inspect_ai curator litellm" COUNT=2000
 	$(BIN)/python -m bench.peers --rounds $(or $(ROUNDS),3) --count $(or $(COUNT),2000) $(PEERS)
 
 faults: $(VENV)/.dev ## Inject faults into the installed program and print what held; KILLS=200 ONLY="N X2"
