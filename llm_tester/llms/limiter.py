@@ -12,9 +12,10 @@ from llm_tester.catalogue import RateLimits
 from llm_tester.errors import OverloadedError, ProviderError, RateLimitError, is_providers_own
 from llm_tester.llms.exchange import Settle
 from llm_tester.llms.flow import Acquire, Effect, Wait
+from llm_tester.llms.learned_rate import LearnedRate
 from llm_tester.llms.limits import ConnectionSlots, PacedSlots
 from llm_tester.llms.pace import Outcome, Pace
-from llm_tester.llms.rates import Bucket, LearnedRate, Quota
+from llm_tester.llms.rates import Bucket, Quota
 from llm_tester.records import Allowance, Request, Response
 
 ANSWER_TOKENS = 256
@@ -173,7 +174,7 @@ class Limiter:
             self._wave_ends = self.pace.started
         if retry_after is not None and 0 < retry_after < math.inf:
             self._paused_until = max(self._paused_until, now + retry_after)
-            self._learned.paused(retry_after, self._paused_until)
+            self._learned.paused(now, self._paused_until)
 
     def _heard(self, told: Allowance, now: float) -> None:
         under_way = self.pace.in_flight - 1

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from llm_tester.llms.rates import SLOWEST, Bucket, LearnedRate, Quota
-from tests.llms.virtual_time import Acme, Patient, in_virtual_time
+from llm_tester.llms.learned_rate import SLOWEST, LearnedRate
+from llm_tester.llms.rates import Bucket, Quota
+from tests.llms.virtual_time import Acme, Patient, in_virtual_time, in_whole_seconds, never
 
 Phase = tuple[float, float]
+Says = Callable[[float], float | None]
 
 
 async def ride(provider: Acme, phases: Sequence[Phase]) -> list[tuple[float, float]]:
@@ -44,16 +47,16 @@ def _figures(provider: Acme, phases: Sequence[Phase]) -> list[tuple[float, float
     return figures
 
 
-def storm(phases: Sequence[Phase], *, latency: float = 0.05, says_when: bool = True) -> list[tuple[float, float]]:
+def storm(phases: Sequence[Phase], **provider: Any) -> list[tuple[float, float]]:
     async def main(clock: Callable[[], float]) -> list[tuple[float, float]]:
-        return await ride(Acme(clock, latency=latency, says_when=says_when), phases)
+        return await ride(Acme(clock, **provider), phases)
 
     return in_virtual_time(main)
 
 
-@pytest.mark.parametrize("says_when", [True, False])
+@pytest.mark.parametrize("says_when", [float, never])
 @pytest.mark.parametrize("latency", [0.05, 1.0])
-def test_a_storm_of_refusals_is_ridden_at_nearly_the_rate_that_is_allowed(latency: float, says_when: bool) -> None:
+def test_a_storm_of_refusals_is_ridden_at_nearly_the_rate_that_is_allowed(latency: float, says_when: Says) -> None:
     before, after = storm([(50, 12), (10, 20)], latency=latency, says_when=says_when)
     assert before[0] >= 0.85
     assert after[0] >= 0.85
@@ -62,8 +65,16 @@ def test_a_storm_of_refusals_is_ridden_at_nearly_the_rate_that_is_allowed(latenc
     assert after[1] < 1.2
 
 
-@pytest.mark.parametrize("says_when", [True, False])
-def test_a_slow_provider_is_not_asked_in_vain(says_when: bool) -> None:
+@pytest.mark.parametrize("says_when", [float, never, in_whole_seconds, lambda wait: 2.0])
+@pytest.mark.parametrize("burst", [0, 5, 1])
+def test_a_limit_is_found_where_refusals_cost_pauses_or_little_passes_at_once(burst: int, says_when: Says) -> None:
+    *_, after = storm([(50, 10), (10, 40), (10, 60)], burst=burst, says_when=says_when)
+    assert after[0] >= (0.85 if says_when in (float, never, in_whole_seconds) else 0.75)
+    assert after[1] < 1.1
+
+
+@pytest.mark.parametrize("says_when", [float, never])
+def test_a_slow_provider_is_not_asked_in_vain(says_when: Says) -> None:
     ((used, attempts),) = storm([(1, 120)], says_when=says_when)
     assert used >= 0.75
     assert attempts < 1.5
@@ -114,27 +125,61 @@ def test_a_provider_that_lets_nothing_pass_is_asked_once_a_minute() -> None:
     assert rate.rate > 1
 
 
-def test_what_was_sent_before_a_refusal_does_not_raise_the_rate() -> None:
+def test_what_passed_of_the_first_wave_is_the_first_guess() -> None:
     rate = LearnedRate()
     rate.refused(0.0)
-    for _ in range(50):
-        rate.good(0.1, since=False)
-    rate.take(1.0, waited=True)
     assert rate.rate == 1
+    for _ in range(7):
+        rate.good(0.1, since=False)
+    assert rate.rate == 7
+    assert rate.wait(0.1) == pytest.approx(1 / 7)
 
 
-def test_a_long_pause_is_not_measured() -> None:
+def test_what_was_sent_before_a_later_refusal_does_not_raise_the_rate() -> None:
     rate = LearnedRate()
-    for _ in range(20):
+    rate.refused(0.0)
+    rate.take(1.0, waited=True)
+    rate.good(1.1, since=True)
+    rate.take(2.0, waited=True)
+    rate.refused(2.0)
+    known = rate.rate
+    for _ in range(50):
+        rate.good(2.1, since=False)
+    rate.take(3.0, waited=True)
+    assert rate.rate == known
+
+
+def test_a_long_pause_is_not_measured_and_a_short_one_is() -> None:
+    def after(pause: float) -> float:
+        rate = LearnedRate()
+        for _ in range(20):
+            rate.good(0.0, since=True)
+        rate.refused(0.0)
+        assert rate.rate == 20
+        # The first guess is over.
+        rate.take(0.1, waited=True)
+        rate.good(0.2, since=True)
+        rate.refused(0.3)
+        guess = rate.rate
+        rate.paused(0.3, 0.3 + pause)
+        for moment in range(10):
+            rate.good(0.3 + pause + moment / guess, since=True)
+        rate.refused(0.3 + pause + 10 / guess)
+        return rate.rate / guess
+
+    # Ten calls in the whole time would be the slowest rate of all.
+    assert after(300.0) == pytest.approx(0.9)
+    assert after(2.0) == pytest.approx(0.5)
+
+
+def test_nothing_is_caught_up_with_after_a_pause() -> None:
+    rate = LearnedRate()
+    for _ in range(10):
         rate.good(0.0, since=True)
     rate.refused(0.0)
-    assert rate.rate == 20
-    rate.paused(300.0, 300.0)
-    for moment in range(10):
-        rate.good(300 + moment / 20, since=True)
-    rate.refused(300.5)
-    # Ten calls in 300 s would have been the slowest rate of all.
-    assert rate.rate == pytest.approx(18)
+    rate.paused(0.0, 5.0)
+    rate.take(5.0, waited=True)
+    assert rate.wait(5.0) == pytest.approx(0.1)
 
 
 def test_a_minute_never_has_more_than_a_minute_allows() -> None:

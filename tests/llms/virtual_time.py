@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -57,17 +58,34 @@ class Patient:
         await asyncio.sleep(seconds)
 
 
+def never(wait: float) -> None:
+    """A refusal that does not say when to come back."""
+
+
+def in_whole_seconds(wait: float) -> float:
+    """A refusal that says it as most providers do."""
+    return float(math.ceil(wait))
+
+
 class Acme(BaseLLM):
     """Allows `per_second` calls as a bucket does, each of `latency` seconds; `failure` is raised in place of answers.
 
-    A refusal names the seconds until the next call may pass where `says_when`. `sent` has each attempt's time and
-    whether it was let through, from the first one on.
+    Those of one second, or `burst`, may pass at once. `says_when` makes of the seconds until the next one may pass what
+    a refusal says. `sent` has each attempt's time and whether it was let through, from the first one on.
     """
 
-    def __init__(self, clock: Callable[[], float], *, latency: float = 0.05, says_when: bool = True, **config: Any):
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        latency: float = 0.05,
+        burst: int = 0,
+        says_when: Callable[[float], float | None] = float,
+        **config: Any,
+    ):
         listed = {"name": "acme", "llm_models": [{"name": "m"}], "max_connections": 100, **config}
         super().__init__(ProviderConfig.model_validate(listed))
-        self.clock, self.latency, self.says_when = clock, latency, says_when
+        self.clock, self.latency, self.burst, self.says_when = clock, latency, burst, says_when
         self.failure: ProviderError | None = None
         self.sent: list[tuple[float, bool]] = []
         self.in_flight = self.peak = 0
@@ -77,7 +95,7 @@ class Acme(BaseLLM):
     def allow(self, per_second: float) -> None:
         """So many calls per second from now on, and none left over from before."""
         first = self._bucket is None
-        self._bucket = TokenBucket(Rate(per_second), self.clock)
+        self._bucket = TokenBucket(Rate(per_second, self.burst), self.clock)
         while not first and not self._bucket.take():
             pass
 
@@ -90,7 +108,7 @@ class Acme(BaseLLM):
         self.sent.append((self.clock() - self._began, not wait and failed is None))
         if wait:
             await asyncio.sleep(0.01)
-            raise RateLimitError("slow down", status=429, retry_after=wait if self.says_when else None)
+            raise RateLimitError("slow down", status=429, retry_after=self.says_when(wait))
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         await asyncio.sleep(self.latency)
