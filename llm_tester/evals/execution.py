@@ -28,6 +28,7 @@ from llm_tester.evals.runner import Course, Runner
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.tasks import Task
 from llm_tester.llms.budgets import Budget
+from llm_tester.llms.chained import hosts_of, links_of
 from llm_tester.llms.llm_registry import ProviderRegistry
 from llm_tester.llms.provider_manager import ProviderManager
 
@@ -163,7 +164,8 @@ def make_execution(
         _count_done(lanes, ledger, run, leave)
     course = Course(leave, run.settings.get("canary", False), run.settings.get("max_outage", math.inf))
     runner = Runner(ledger, run, manager, by_key, lanes, halt, course)
-    hosts = {entry.key: manager.provider(entry.entrant.provider).host for entry in entrants}
+    links = {entry.key: links_of(registry.get(entry.entrant.provider), entry.entrant.model) for entry in entrants}
+    hosts = {key: hosts_of(found) for key, found in links.items()}
     return Execution(ledger, run, runner, by_key, entrants, budget, hosts)
 
 

@@ -79,6 +79,13 @@ def test_a_chain_is_an_entrant_that_the_first_model_serves(scene: Scene) -> None
     assert (len(scene.openai.received), len(scene.groq.received)) == (20, 0)
 
 
+def test_the_hosts_of_a_chain_are_named_before_it_is_asked(scene: Scene) -> None:
+    hosts = [server.url.removeprefix("http://") for server in (scene.openai, scene.groq)]
+    told = scene.bench.cli("run", "sums", "-m", "chain:safe", "--limit", "1").out
+    assert f"chain:safe talks to {', '.join(hosts)}\n" in told
+    assert f"chain:safe talks to {', '.join(hosts)}\n" in scene.bench.cli("resume", "last").out
+
+
 def test_each_answer_is_priced_by_who_gave_it(scene: Scene) -> None:
     scene.openai.play(half)
     ended = scene.bench.cli(*RUN)
