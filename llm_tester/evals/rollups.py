@@ -205,8 +205,11 @@ def costs(store: Store, dimensions: Sequence[str], since: date | None = None) ->
     grouping = f"GROUP BY {named}" if columns else ""
     # Tokens and money stand in the lines of token classes, calls in a line of their own without one.
     only_tokens = "AND token_class <> ''" if "token-class" in dimensions else ""
+    # What a request costs in itself stands in a line of one "token" for each.
+    counted = {name: name for name in _SUMS} | {"tokens": "tokens * (token_class <> 'request')"}
+    sums = ", ".join(f"sum({value}) AS {name}" for name, value in counted.items())
     sql = (
-        f"SELECT {named + ',' if named else ''} {', '.join(f'sum({name}) AS {name}' for name in _SUMS)} FROM rollups"  # noqa: S608 - constants
+        f"SELECT {named + ',' if named else ''} {sums} FROM rollups"  # noqa: S608 - constants
         f" WHERE day >= ? {only_tokens} {grouping}"
         " HAVING sum(calls) OR sum(tokens) OR sum(picodollars) OR sum(unknown_calls) ORDER BY sum(picodollars) DESC"
     )

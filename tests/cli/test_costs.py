@@ -34,6 +34,10 @@ class Paid(BaseLLM):
 @pytest.fixture
 def paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace after one run of two models over five samples: one fails, one has no usage, one is wrong."""
+    return after_a_run(tmp_path, monkeypatch, ["paid:big", "paid:small", "stub:stub"])
+
+
+def after_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models_asked: list[str]) -> Path:
     task, provider = tmp_path / "tasks" / "sums", tmp_path / "providers" / "paid"
     task.mkdir(parents=True)
     provider.mkdir(parents=True)
@@ -46,10 +50,11 @@ def paid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models = [
         {"name": "big", "cost_input": 10, "cost_output": 20},
         {"name": "small", "cost_input": 1, "cost_output": 2},
+        {"name": "fee", "cost_input": 1, "cost_output": 2, "cost_per_request": 0.01},
     ]
     (provider / "config.json").write_text(json.dumps({"name": "paid", "llm_models": models}))
     here = Workspace.open(tmp_path, {})
-    options = RunOptions(["sums"], ["paid:big", "paid:small", "stub:stub"])
+    options = RunOptions(["sums"], models_asked)
     with (execution := prepare(here, ProviderRegistry(here), options).start()).ledger:
         assert execution.go() == "incomplete"
     monkeypatch.chdir(tmp_path)
@@ -109,6 +114,19 @@ def test_the_bill_by_outcome_and_by_token_class(paid: Path, costs: Program) -> N
     assert {name: row["tokens"] for name, row in by_class.items()} == {"input": 600, "output": 36, "reasoning": 24}
     whole = sum(Decimal(row["spent_usd"]) for row in by_class.values())
     assert whole == Decimal("0.00396")
+
+
+def test_a_price_per_request_is_money_and_no_token(
+    tmp_path: Path, costs: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_a_run(tmp_path, monkeypatch, ["paid:fee"])
+    # Of four answers one has no usage, and so a price per request and nothing else that is known.
+    [bill] = rows(costs)
+    assert (bill["tokens"], bill["spent_usd"]) == (330, "0.04036")
+    by_class = {row["token-class"]: (row["tokens"], row["spent_usd"]) for row in rows(costs, "--by", "token-class")}
+    assert by_class["request"] == (0, "0.04")
+    assert sum(tokens for tokens, _ in by_class.values()) == 330
+    assert costs("--verify")[0] == 0
 
 
 def test_the_bill_by_several_and_from_a_day_on(paid: Path, costs: Program) -> None:
