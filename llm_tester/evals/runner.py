@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from functools import partial
 
 from llm_tester.errors import (
     AllProvidersFailedError,
@@ -29,6 +29,7 @@ from llm_tester.evals.ownership import LEASE_SECONDS
 from llm_tester.evals.run_records import EntrantRecord, Place, RunRecord
 from llm_tester.evals.samples import Answer, Outcome, Sample
 from llm_tester.evals.tasks import Task
+from llm_tester.evals.verdicts import Verdict, Verdicts
 from llm_tester.llms.exchange import Deferred
 from llm_tester.llms.handover import Handover
 from llm_tester.llms.provider_manager import ProviderManager
@@ -155,22 +156,25 @@ class Runner:
             if not await self._passes(lane):
                 return
             with self._plan.feed(lane) as feed:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(size):
-                        group.create_task(self._worker(lane, feed, group))
+                await self._ask_and_score(lane, feed, size)
         finally:
             self._under_way.remove(lane)
             lane.trouble = ""
 
-    async def _worker(self, lane: LaneProgress, feed: Feed, group: asyncio.TaskGroup) -> None:
-        verdict: asyncio.Task[None] | None = None
+    async def _ask_and_score(self, lane: LaneProgress, feed: Feed, size: int) -> None:
+        verdicts = Verdicts(size)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(verdicts.make())
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(size):
+                    workers.create_task(self._worker(lane, feed, verdicts))
+            await verdicts.end()
+
+    async def _worker(self, lane: LaneProgress, feed: Feed, verdicts: Verdicts) -> None:
         while (place := await feed.take()) is not None and not self.stopping:
-            if (answer := await self._do(lane, place)) is None:
-                continue
-            # The next call need not wait until this one's answer is on disk and scored; the one after that does.
-            before, verdict = verdict, group.create_task(answer)
-            if before is not None:
-                await before
+            verdict = await self._do(lane, place)
+            if verdict is not None:
+                await verdicts.add(verdict)
 
     async def _passes(self, lane: LaneProgress) -> bool:
         """Try an entrant of which nothing is stored yet by one call; False where its every call would be in vain."""
@@ -192,11 +196,12 @@ class Runner:
             lane.dropped = error if _is_of_no_use(error) else None
         return lane.dropped is None
 
-    async def _do(self, lane: LaneProgress, place: Place) -> Coroutine[Any, Any, None] | None:
+    async def _do(self, lane: LaneProgress, place: Place) -> Verdict | None:
         """Get the answer, or find it; what is then to be done to score it."""
+        at_once = self._tasks[place.task].scores_at_once
         if place.state == "answered" and place.call is not None:
             text, finish = self._ledger.answer_text(place.call)
-            return self._score(lane, place, place.call, text, finish, None)
+            return Verdict(partial(self._score, lane, place, place.call, text, finish, None), at_once)
         request, journal = self._call(lane, place, "sample")
         lane.in_flight += 1
         lane.sent += 1
@@ -215,7 +220,7 @@ class Runner:
         finally:
             lane.in_flight -= 1
         lane.good_at = self._clock()
-        return self._settle(lane, place, journal, response)
+        return Verdict(partial(self._settle, lane, place, journal, response), at_once)
 
     async def _settle(self, lane: LaneProgress, place: Place, journal: CallJournal, response: Response) -> None:
         await self._handover.wait(journal.stored)

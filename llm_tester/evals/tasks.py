@@ -22,6 +22,7 @@ from llm_tester.evals.output import Output, OutputConfig, load_output
 from llm_tester.evals.rows import encoding_note
 from llm_tester.evals.samples import Answer, Sample, Score, ScoreContext, Scorer
 from llm_tester.evals.scorers import AnyScorer, JsonSchemaScorer, PythonScorer
+from llm_tester.evals.scorers.function import LoadedFunction
 from llm_tester.llms.provider_factory import builtin_folder
 from llm_tester.records import Message, chat, digest
 
@@ -108,6 +109,11 @@ class Task:
     def context(self) -> ScoreContext:
         """What its scorer may use."""
         return ScoreContext(self.output)
+
+    @property
+    def scores_at_once(self) -> bool:
+        """Whether its scorer waits for nothing, neither for a model nor for a thread."""
+        return not isinstance(self.scorer, LoadedFunction)
 
     @property
     def samples_file(self) -> Path:
