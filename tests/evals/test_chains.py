@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -40,8 +39,7 @@ class Scene:
         self.bench.write("config.json", {**base, **settings})
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.bench.root / ".llm_tester" / "ledger.sqlite3") as connection:
-            return connection.execute(query).fetchall()
+        return self.bench.sql(query)
 
 
 @pytest.fixture
