@@ -265,7 +265,16 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 
 def digest(value: Any) -> str:
     """64 hex characters that name a JSON value by its content; the order of keys does not matter."""
-    text = _CANONICAL.encode(value)
+    return text_digest(canonical(value))
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value, whatever the order of its keys."""
+    return _CANONICAL.encode(value)
+
+
+def text_digest(text: str) -> str:
+    """64 hex characters that name a text by its content."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 # This folder holds files of packages' names.
 sys.path = [entry for entry in sys.path if not entry.endswith("peer_scripts")]
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
-os.environ |= {"CURATOR_CACHE_DIR": tempfile.mkdtemp(), "CURATOR_DISABLE_RICH_DISPLAY": "1", "OPENAI_API_KEY": "none"}
+FOLDER = tempfile.TemporaryDirectory()
+os.environ |= {"CURATOR_CACHE_DIR": FOLDER.name, "CURATOR_DISABLE_RICH_DISPLAY": "1", "OPENAI_API_KEY": "none"}
 # It counts tokens with a vocabulary that it would fetch; LiteLLM, which it brings, has that file with it.
 litellm = Path(importlib.util.find_spec("litellm").origin).parent
 os.environ["TIKTOKEN_CACHE_DIR"] = str(litellm / "litellm_core_utils" / "tokenizers")

@@ -31,9 +31,8 @@ metric_list:
 """
 
 
-def main(url: str, count: int) -> None:
+def main(folder: Path, url: str, count: int) -> None:
     """One run of its command line, from nothing to its results on disk."""
-    folder = Path(tempfile.mkdtemp())
     samples = folder / "samples.jsonl"
     lines = [json.dumps({"question": f"Say ok, number {n}.", "answer": "ok"}) for n in range(count)]
     samples.write_text("\n".join(lines) + "\n")
@@ -56,4 +55,5 @@ def main(url: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    with tempfile.TemporaryDirectory() as made:
+        main(Path(made), sys.argv[1], int(sys.argv[2]))

@@ -16,9 +16,8 @@ PROGRAM = PACKAGES / "promptfoo" / "dist" / "src" / "entrypoint.js"
 os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
 
 
-def main(url: str, count: int) -> None:
+def main(folder: Path, url: str, count: int) -> None:
     """One run; the duration is what promptfoo says of its evaluation."""
-    folder = Path(tempfile.mkdtemp())
     options = {"apiBaseUrl": f"{url}/v1", "apiKey": "none", "max_tokens": 5}
     right = [{"type": "equals", "value": "ok"}]
     config = {
@@ -38,4 +37,5 @@ def main(url: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    with tempfile.TemporaryDirectory() as made:
+        main(Path(made), sys.argv[1], int(sys.argv[2]))

@@ -91,6 +91,8 @@ def run(
     if not yes and not as_json:
         _ask(prepared)
     execution = prepared.start()
+    # It holds the samples of small tasks.
+    del prepared
     raise typer.Exit(carry_out(execution, here, registry, as_json=as_json, fail_under=fail_under))
 
 

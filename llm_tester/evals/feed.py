@@ -22,8 +22,8 @@ LOOK = 1.0
 
 
 class Plan:
-    """What a run has left to do. Samples whose last call is in a state of `leave` are done; `trouble` says why calls of
-    a lane wait, of which others then do not wait to be caught up with."""
+    """What a run has left to do. Samples whose last call is in a state of `leave` are done; lanes do not wait for one
+    that is in trouble, as `trouble` says."""
 
     def __init__(
         self,
@@ -113,8 +113,11 @@ class Feed:
         return self._ready.popleft()
 
     async def _fetch(self) -> bool:
-        """Get more, if perhaps nothing that is left to do; False at the end."""
+        """Read on, over places that may all be done; False at the end."""
         found = None if self._ended else await self._plan.next_places(self._lane)
         self._ended = found is None
         self._ready.extend(found or ())
+        if not found:
+            # Of a resumed run thousands may be done: who else has something to do comes in between.
+            await asyncio.sleep(0)
         return not self._ended

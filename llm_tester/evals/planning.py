@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from llm_tester.evals.entrants import Entrant
@@ -13,9 +13,9 @@ from llm_tester.evals.golds import sound_samples
 from llm_tester.evals.samples import Sample
 from llm_tester.evals.tasks import Task
 from llm_tester.evals.unused_paths import PathUse
-from llm_tester.records import Message, digest
+from llm_tester.records import Message, canonical, digest, text_digest
 
-HELD = 10_000_000
+HELD = 4_000_000
 """Up to how many characters, with so many for each sample beside its text, a task's samples are read only once."""
 HELD_BESIDE = 1_000
 Rendered = tuple[Sample, tuple[tuple[Message, ...], ...]]
@@ -68,7 +68,7 @@ def plan_tasks(tasks: Sequence[Task], entrants: Sequence[Entrant], *, limit: int
     run that stops early has an unbiased part of each task.
     """
     variants = tuple(dict.fromkeys(entrant.prompt for entrant in entrants))
-    surveyed = [(task, survey(task, variants)) for task in tasks]
+    surveyed = [(task, survey(task, variants, hold=True)) for task in tasks]
     ranks = [_ranks(task.name, found.total, limit, seed) for task, found in surveyed]
     positions = _interleaved([len(order) for order in ranks])
     plans = []
@@ -90,18 +90,20 @@ class TaskSurvey:
     held: Sequence[Rendered] | None = None
 
 
-def survey(task: Task, variants: Sequence[str]) -> TaskSurvey:
-    """What a pass over a task's samples shows; each is checked and rendered once per variant."""
+def survey(task: Task, variants: Sequence[str], *, hold: bool = False) -> TaskSurvey:
+    """What a pass over a task's samples shows; each is checked and rendered once per variant, and kept with `hold`."""
     for variant in variants:
         task.template(variant)
     total, content, use = 0, hashlib.sha256(), PathUse(task.config.scorer)
-    held, room = [], HELD
-    for sample, asked in _rendered(sound_samples(task), task, variants):
-        room -= HELD_BESIDE + len(sample.input) + sum(len(turn.content) for turns in asked for turn in turns)
-        if room >= 0:
-            held.append((sample, asked))
+    held, room = [], HELD if hold else -1
+    for sample in sound_samples(task):
+        asked = _rendered(sample, task, variants)
         fields = [sample.id, sample.input, sample.target, sample.prompt, list(sample.files), dict(sample.metadata)]
-        content.update(digest(fields).encode())
+        text = canonical(fields)
+        content.update(text_digest(text).encode())
+        if room >= 0:
+            room -= HELD_BESIDE + len(text) + sum(len(turn.content) for turns in asked for turn in turns)
+            held.append((sample, asked))
         use.add(sample.target)
         total += 1
     return TaskSurvey(total, content.hexdigest(), use.notes(), held if room >= 0 else None)
@@ -109,16 +111,19 @@ def survey(task: Task, variants: Sequence[str]) -> TaskSurvey:
 
 def planned_samples(plan: TaskPlan) -> Iterator[PlannedSample]:
     """The samples that the run uses, streamed in file order."""
-    rendered = _rendered(plan.task.samples(), plan.task, plan.variants) if plan.held is None else plan.held
-    for place, (sample, asked) in zip(plan.places, rendered, strict=True):
+    for place, (sample, asked) in zip(plan.places, _read_again(plan) if plan.held is None else plan.held, strict=True):
         if place >= 0:
             for variant, messages in zip(plan.variants, asked, strict=True):
                 yield PlannedSample(place, variant, sample, messages)
 
 
-def _rendered(samples: Iterable[Sample], task: Task, variants: Sequence[str]) -> Iterator[Rendered]:
-    for sample in samples:
-        yield sample, tuple([task.messages(sample, variant) for variant in variants])
+def _read_again(plan: TaskPlan) -> Iterator[Rendered]:
+    for place, sample in zip(plan.places, plan.task.samples(), strict=True):
+        yield sample, _rendered(sample, plan.task, plan.variants) if place >= 0 else ()
+
+
+def _rendered(sample: Sample, task: Task, variants: Sequence[str]) -> tuple[tuple[Message, ...], ...]:
+    return tuple([task.messages(sample, variant) for variant in variants])
 
 
 def _ranks(name: str, total: int, limit: int | None, seed: int) -> list[int]:

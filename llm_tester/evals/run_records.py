@@ -194,13 +194,12 @@ def places_of(
     """A planned sample for one entrant in each epoch, with the last call of `made`, by position and epoch."""
     position, task, sample_id, sample_hash = row["position"], row["task"], row["sample_id"], row["hash"]
     messages = tuple([Message(role, content) for role, content in json.loads(row["messages"])])
-    target, source = json.loads(row["target"]), row["source"]
-    if source is None:
-        source = messages[-1].content
+    source = messages[-1].content if row["source"] is None else row["source"]
     files = tuple(json.loads(row["files"])) if row["files"] else ()
-    metadata = json.loads(row["metadata"]) if row["metadata"] else {}
-    asked = (task, sample_id, sample_hash, messages, target, source, files, metadata, entrant)
     for epoch in range(1, epochs + 1):
+        # Each has its own, as a scorer may change what it is given.
+        target, metadata = json.loads(row["target"]), json.loads(row["metadata"]) if row["metadata"] else {}
+        asked = (task, sample_id, sample_hash, messages, target, source, files, metadata, entrant)
         last = made.get((position, epoch))
         if last is None:
             yield Place(position, epoch, *asked, None, None, 0, scored=False)

@@ -75,7 +75,7 @@ class _OneCall:
         return self._journal.answered(as_asked(response, self._asked))
 
     def failed(self, error: ProviderError) -> None:
-        """Nothing yet."""
+        """Nothing yet: the chain tells the end of the call itself."""
 
 
 def goes_on(error: ProviderError) -> bool:

@@ -39,7 +39,7 @@ class Deferred(Exception):
 
 
 class Journal(Protocol):
-    """The durable record of one call; each future is done when the step is on disk."""
+    """The durable record of one call; a future is done when the step is on disk, where there is one."""
 
     def claim(self) -> Future[Any]:
         """Before anything is sent."""
@@ -48,7 +48,7 @@ class Journal(Protocol):
         """None where the answer is only taken over, to be on disk before any later claim is."""
 
     def failed(self, error: ProviderError) -> Future[Any] | None:
-        """After the last attempt; None where more attempts may come."""
+        """After the last attempt at a model; None where another model is asked next."""
 
     def deferred(self, attempts: tuple[Attempt, ...]) -> Future[Any]:
         """A claimed call is left for later, between two attempts."""

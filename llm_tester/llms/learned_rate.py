@@ -8,19 +8,21 @@ from collections import deque
 CAUTION = 0.95
 """What part of the rate that was let through is asked for after a refusal: a rate in full would be refused at once."""
 QUICK, FASTER, SLOW = 0.9, 0.7, 0.5
-"""By what a rate is cut: while calls pass, when few passed since the last cut, and when fewer than FEW did."""
+"""By what a rate is cut: while most of what was asked for passes, when few calls passed since the last cut, and when
+fewer than FEW did. More than FASTER of a rate that passes is most of it."""
 FEW, ENOUGH = 3, 10
 """Calls: fewer say that a rate was far too high, and so many tell how much may pass."""
 LIKE = 1.25
 """By how much a rate may have grown while what passes is measured."""
 RARER, PATIENCE = 2.0, 6
-"""How much longer than before it waits after each wave of which nothing passed, and after how many such waves what was
-known of the rate is forgotten."""
+"""How much longer than before it waits after each wave of which nothing passed, and after how many such waves the wait
+is all that is known of the rate."""
 CALM, CALLS, PAUSES = 2.0, 20, 12
-"""In how many seconds, calls, or pauses such as refusals cost, whichever is longest, a rate comes back to what was
-refused; half the way is faster. From then on it grows ever faster: the provider may allow far more now."""
+"""Seconds, calls, or pauses such as refusals cost: in the longest of them a rate comes about two thirds of the way back
+to what was refused, of a deep cut half the way in less. Then it grows ever faster: the provider may allow more now."""
 SEARCH, STEP = 4.0, 3.0
-"""By what part of itself it grows per second, and how many times per call at most, while it is only guessed."""
+"""By what part of itself a rate grows per second that is only guessed, and no other one by more; and how many times per
+call at most."""
 SPAN = 1.0
 """Seconds of which what passed is the first guess."""
 LONG = 30.0
@@ -30,13 +32,14 @@ IDLE = 0.5
 SLOWEST = 1 / 60
 _TO_HALF_WAY = math.log(1 / SLOW) / 2
 _FROM_HALF_WAY = math.log(1 / QUICK) / 2
+_MOST = math.log(STEP)
 
 
 class LearnedRate:
     """Calls per second that a provider was seen to let through: unknown until it first refuses one.
 
-    From one wave of refusals to another one a rate in use passes what the provider allows, so a wave cuts it to that.
-    Between waves it grows while calls wait for it, the more slowly the longer the pauses are that refusals cost.
+    From one wave of refusals to another one a rate in use passes what the provider allows, so a wave cuts it toward
+    that. Between waves it grows while calls wait for it, the more slowly the longer the pauses are that refusals cost.
     """
 
     def __init__(self) -> None:
@@ -60,7 +63,7 @@ class LearnedRate:
         if now - max(self._next, self._quiet_until) > IDLE:
             self._measure_from(now)
         if waited and not self._waves:
-            self.rate *= min(STEP, self._growth(now))
+            self.rate *= math.exp(min(_MOST, self._growth(now)))
             if self.rate > LIKE * self._measured:
                 self._measure_from(now)
         self._grown = now
@@ -68,25 +71,24 @@ class LearnedRate:
         self._next = max(self._next, self._quiet_until, now - 1 / self.rate) + 1 / self.rate
 
     def _growth(self, now: float) -> float:
-        """By what the rate is multiplied."""
+        """By how much the rate's logarithm grows."""
         seconds = max(0.0, now - max(self._grown, self._cut))
         if self._guessed:
-            return 1 + SEARCH * seconds
+            return math.log(1 + SEARCH * seconds)
         if self.rate < self._half_way:
-            return math.exp(_TO_HALF_WAY * seconds / max(CALM, FEW / self.rate))
+            return _TO_HALF_WAY * seconds / max(CALM, FEW / self.rate)
         back = max(CALM, CALLS / self.rate, PAUSES * self._pause)
         faster = max(1.0, (now - self._cut) / back)
-        return math.exp(min(SEARCH, _FROM_HALF_WAY / back * faster**3) * seconds)
+        return min(SEARCH, _FROM_HALF_WAY / back * faster**3) * seconds
 
     def good(self, now: float, *, since: bool) -> None:
         """A call was let through; `since` says whether it was sent since the last wave, and so at the present rate."""
         self._good.append(now)
         self._passed += 1
         self._since_cut += 1
-        if since and self._waves:
+        if since:
             self._waves = 0
-            self._next = min(self._next, now + 1 / self.rate)
-        elif self._guessed and not since:
+        elif self._guessed:
             # It was sent together with those that were refused first, and passed.
             self.rate = max(self.rate, self._lately(now))
             self._next = min(self._next, now + 1 / self.rate)
@@ -105,8 +107,10 @@ class LearnedRate:
         elif self._waves == 1:
             self._reduce(now)
         elif self._waves > PATIENCE:
+            # The waits before have grown as much; from here on the rate itself says how long they are.
+            known = self.rate / RARER ** (PATIENCE - 1) if self._waves == PATIENCE + 1 else self.rate
             self._guessed = True
-            self.rate = max(SLOWEST, self.rate * SLOW)
+            self.rate = max(SLOWEST, known * SLOW)
         self._since_cut = 0
         self._grown = self._cut = now
         self._pause = 0.0
@@ -127,7 +131,7 @@ class LearnedRate:
         if self._guessed:
             return SLOW
         if self._passed >= ENOUGH:
-            part = CAUTION * self._passed / max(now - self._began, SPAN / ENOUGH) / self.rate
+            part = CAUTION * self._passed / max(now - self._began, 1e-6) / self.rate
             return QUICK if part > FASTER else max(SLOW, part)
         if self._since_cut >= ENOUGH:
             return QUICK

@@ -23,7 +23,7 @@ ANSWER_TOKENS = 256
 BELIEVED = 60.0
 """For how many seconds at most a used-up limit in a header keeps calls back: only a refusal is sure."""
 LOOK = 0.5
-"""How often who waits for tokens looks again, in seconds: an answer gives back those that it did not use."""
+"""How often who waits looks again, in seconds: an answer gives back tokens, or tells that more may pass."""
 
 
 class Limiter:
@@ -86,13 +86,15 @@ class Limiter:
             while True:
                 while (seconds := max(self._wait(tokens, now), gate())) > 0:
                     self._refuse_beyond(longest)
-                    seconds = min(LOOK, seconds) if self._tokens else seconds
+                    # A rate is used in full where calls wait for it, and not for something else that is slower.
+                    waited = self._learned.wait(now) >= seconds
+                    seconds = min(LOOK, seconds)
                     yield Wait(seconds)
-                    waited = True
                     # Some sleeps end a little early; who waited need not wait for the rest.
                     now = max(self._clock(), now + seconds)
                 number: int = yield Acquire(self._slots)
-                now = max(now, self._clock())
+                began, now = now, max(now, self._clock())
+                waited = waited and (now - began) * self._learned.rate <= 1
                 if not self._is_held_back(number, gate, now):
                     break
             self._take(tokens, now, waited=waited)

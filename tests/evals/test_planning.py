@@ -127,16 +127,21 @@ def test_every_prompt_variant_of_the_entrants_is_planned(bench: Bench) -> None:
         plan_tasks([task], [Entrant("x", "mock", "m", {}, "c")], limit=None, seed=0)
 
 
-@pytest.mark.parametrize("characters", [1, HELD // 4])
-def test_large_samples_are_read_again_small_ones_are_not(bench: Bench, characters: int) -> None:
-    folder = bench.task(samples=[{"id": f"s{n}", "input": "x" * characters, "target": n} for n in range(3)])
+LARGE = "x" * (HELD // 2)
+
+
+@pytest.mark.parametrize(
+    ("large", "read_again"), [({}, False), ({"input": LARGE}, True), ({"metadata": {"notes": LARGE}}, True)]
+)
+def test_large_samples_are_read_again_small_ones_are_not(bench: Bench, large: dict[str, Any], read_again: bool) -> None:
+    def rows(target: int) -> list[dict[str, Any]]:
+        return [{"id": f"s{n}", "input": "x", "target": target, **large} for n in range(3)]
+
+    folder = bench.task(samples=rows(1))
     (plan,) = plan_tasks([Task.load(folder)], ONE, limit=None, seed=0)
-    before = list(planned_samples(plan))
-    assert [item.sample.target for item in before] == [0, 1, 2]
-    assert {len(item.messages[0].content) for item in before} == {characters}
-    bench.lines("tasks/sums/samples.jsonl", [{"id": f"s{n}", "input": "y", "target": n} for n in range(3)])
-    again = {item.messages[0].content[0] for item in planned_samples(plan)}
-    assert again == ({"x"} if characters == 1 else {"y"})
+    assert {item.sample.target for item in planned_samples(plan)} == {1}
+    bench.lines("tasks/sums/samples.jsonl", rows(2))
+    assert {item.sample.target for item in planned_samples(plan)} == {2 if read_again else 1}
 
 
 def test_samples_that_a_limit_leaves_out_are_checked_too(bench: Bench) -> None:

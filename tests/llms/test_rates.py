@@ -172,6 +172,121 @@ def test_a_long_pause_is_not_measured_and_a_short_one_is() -> None:
     assert after(2.0) == pytest.approx(0.5)
 
 
+class Ride:
+    """A learned rate of calls that are sent as soon as they may, and its clock."""
+
+    def __init__(self, first: int) -> None:
+        """Of the first wave `first` calls passed; the rate is known after the next one, half as high."""
+        self.rate, self.now = LearnedRate(), 0.0
+        for _ in range(first):
+            self.rate.good(0.0, since=True)
+        self.rate.refused(0.0)
+        self.send()
+        self.rate.good(self.now, since=True)
+        self.rate.refused(self.now)
+
+    def send(self) -> None:
+        self.now += self.rate.wait(self.now)
+        self.rate.take(self.now, waited=True)
+
+    def pass_(self, until: Callable[[], bool]) -> None:
+        while not until():
+            self.send()
+            self.rate.good(self.now, since=True)
+
+    def refused(self) -> float:
+        """What part of the rate is left."""
+        before = self.rate.rate
+        self.rate.refused(self.now)
+        return self.rate.rate / before
+
+
+def test_what_passed_at_lower_rates_is_not_measured() -> None:
+    ride = Ride(10)
+    ride.pass_(lambda: ride.rate.rate >= 13)
+    # It began at five per second.
+    assert ride.refused() == pytest.approx(0.9)
+
+
+def test_what_passed_before_nobody_asked_is_not_measured() -> None:
+    ride = Ride(100)
+    ride.pass_(lambda: ride.now > 1)
+    ride.now += 100
+    ride.rate.take(ride.now, waited=False)
+    begun = ride.now
+    ride.pass_(lambda: ride.now > begun + 1)
+    assert ride.refused() == pytest.approx(0.9)
+
+
+def test_a_rate_is_cut_the_deeper_the_fewer_calls_passed_since_the_last_cut() -> None:
+    def cut_after(calls: int) -> float:
+        ride = Ride(100)
+        for _ in range(calls):
+            ride.send()
+            ride.rate.good(ride.now, since=True)
+        ride.send()
+        return ride.refused()
+
+    assert [cut_after(calls) for calls in (1, 2, 3, 9, 10)] == pytest.approx([0.5, 0.5, 0.7, 0.7, 0.9])
+
+
+def test_while_nothing_passes_the_waits_grow_and_the_rate_stays_until_it_is_forgotten() -> None:
+    ride = Ride(20)
+    known, waits = ride.rate.rate, []
+    for _ in range(12):
+        waits.append(ride.rate.wait(ride.now))
+        ride.send()
+        ride.rate.refused(ride.now)
+    assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60])
+    assert known == 10
+    again = Ride(20)
+    for _ in range(3):
+        again.send()
+        again.rate.refused(again.now)
+    # Only a little was used up: once calls pass they do so as before.
+    assert again.rate.rate == 10
+
+
+def test_a_refusal_after_others_were_sent_says_that_those_passed() -> None:
+    ride = Ride(20)
+    ride.send()
+    ride.send()
+    # No answer has come yet, but a refusal of the first would have come before this one.
+    assert ride.refused() == pytest.approx(0.5)
+
+
+def test_a_long_wait_for_something_else_is_no_reason_to_grow() -> None:
+    ride = Ride(20)
+    ride.rate.good(ride.now, since=True)
+    ride.rate.take(ride.now + 10_000, waited=True)
+    assert ride.rate.rate == pytest.approx(30)
+
+
+@pytest.mark.parametrize("config", [{"rate_limits": {"requests_per_minute": 600}}, {"max_connections": 1}])
+def test_a_rate_that_something_else_keeps_from_being_used_does_not_grow(config: dict[str, Any]) -> None:
+    async def main(clock: Callable[[], float]) -> float:
+        provider = Acme(clock, latency=0.1, **config)
+        manager = provider.manager(patience=Patient())
+        provider.allow(2)
+        calls = [asyncio.create_task(manager.arespond(provider.request("hi", "m"))) for _ in range(30)]
+        await asyncio.gather(*calls)
+        provider.allow(1_000)
+        over = asyncio.Event()
+
+        async def work() -> None:
+            while not over.is_set():
+                await manager.arespond(provider.request("hi", "m"))
+
+        workers = [asyncio.create_task(work()) for _ in range(20)]
+        await asyncio.sleep(300)
+        over.set()
+        await asyncio.gather(*workers)
+        return manager.guard(provider, "m").limiter.rate
+
+    # Ten calls a second go out; when there were five minutes to grow without end it had 98 digits.
+    assert in_virtual_time(main) < 100
+
+
 def test_nothing_is_caught_up_with_after_a_pause() -> None:
     rate = LearnedRate()
     for _ in range(10):
