@@ -31,7 +31,7 @@ class BudgetLimit(Document):
     """USD."""
     per: Literal["day", "month"]
     """The UTC day or month that it is for."""
-    project: str | None = None
+    project: str | None = Field(default=None, min_length=1)
     """Only the calls of this project; of all where absent."""
     provider: str | None = None
     """Only the calls to this provider; to all where absent."""

@@ -15,11 +15,12 @@ import typer
 from llm_tester.cli.console import WorkspaceOption, ledger, out, print_json, single
 from llm_tester.cost_manager import usd_text
 from llm_tester.errors import ConfigurationError, suggestion
+from llm_tester.evals.ledger import Ledger, lost_calls
 from llm_tester.evals.rollups import DIMENSIONS, CostRow, differences, rebuild
 from llm_tester.evals.rollups import costs as read_costs
 from llm_tester.reporting.markdown import table
 from llm_tester.reporting.tables import listing, safe
-from llm_tester.reporting.text import csv_cell, dollars
+from llm_tester.reporting.text import counted, csv_cell, dollars
 
 app = single()
 FIGURES = ("Calls", "Tokens", "Spent", "Unknown", "At most")
@@ -56,6 +57,7 @@ def costs(
         if verify:
             raise typer.Exit(_verify(differences(opened.store)))
         rows = read_costs(opened.store, dimensions, first)
+        beside = [*_without_class(opened, dimensions, first), *_lost(opened)]
     if chosen is Format.JSON:
         print_json([row.to_json(dimensions) for row in rows])
     elif chosen is Format.CSV:
@@ -64,6 +66,36 @@ def costs(
         sys.stdout.write("\n".join(table((*dimensions, *FIGURES), map(_cells, rows))) + "\n")
     else:
         _show(dimensions, rows)
+    for line in beside:
+        sys.stderr.write(f"{line}\n")
+
+
+def _without_class(opened: Ledger, dimensions: Sequence[str], first: date | None) -> list[str]:
+    """What the lines of token classes leave out."""
+    if "token-class" not in dimensions:
+        return []
+    unknown = [row for row in read_costs(opened.store, (), first) if row.unknown_calls]
+    return [
+        f"Beside these, which are of token classes, {counted(row.unknown_calls, 'call')} cost an unknown amount:"
+        f" {_bound(row.at_most, unbounded=row.unbounded_calls)}."
+        for row in unknown
+    ]
+
+
+def _lost(opened: Ledger) -> list[str]:
+    """Calls of runs that were killed, which nobody has counted yet."""
+    found = []
+    for run, calls, at_most, unbounded in lost_calls(opened):
+        bound = _bound(at_most, unbounded=unbounded)
+        found.append(
+            f"Not in these sums: {counted(calls, 'call')} of unknown fate of the killed run {run.id}, {bound}."
+            f" `llm-tester resume {run.id}` counts them."
+        )
+    return found
+
+
+def _bound(at_most: Decimal, *, unbounded: int) -> str:
+    return "nothing bounds it" if unbounded else f"at most {dollars(at_most)}"
 
 
 def _dimensions(text: str) -> list[str]:

@@ -61,7 +61,12 @@ def reprice(
     screen = out()
     heads = ("Entrant", "Cost then", "Priced", f"Cost at {moment:%Y-%m-%d}", "Priced", "Change")
     screen.print(listing(heads, map(_cells, rows)))
-    gone = [row.entrant.entrant.name for row in rows if not row.rates.known]
+    chains = [row.entrant.entrant.name for row in rows if row.entrant.links]
+    if chains:
+        screen.print(
+            safe(f"Not priced anew: {', '.join(chains)}. The answers of a chain have the prices of their models.")
+        )
+    gone = [row.entrant.entrant.name for row in rows if not (row.rates.known or row.entrant.links)]
     if gone:
         screen.print(safe(f"Without a price in the catalogue: {', '.join(gone)}."))
     if save:

@@ -6,14 +6,14 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from llm_tester.cost_manager import picodollars
+from llm_tester.cost_manager import from_picodollars, picodollars
 from llm_tester.errors import LedgerError, ProviderError, suggestion
 from llm_tester.evals.ledger_writes import (
     end_call,
@@ -66,6 +66,11 @@ SELECT position, epoch, call, state, attempt_group,
        EXISTS (SELECT 1 FROM scores WHERE scores.call = calls.call) AS scored
 FROM calls WHERE run = ? AND entrant = ? AND position > ? AND position <= ? ORDER BY attempt_group
 """
+_LOST = """
+SELECT r.*, count(*) AS lost, coalesce(sum(c.at_most), 0) AS bound, sum(c.at_most IS NULL) AS unbounded
+FROM calls c JOIN runs r USING (run) JOIN entrants e USING (entrant) WHERE c.state = 'claimed' AND NOT e.simulated
+GROUP BY r.run ORDER BY r.run
+"""
 _CANARIES = "SELECT count(*) AS made FROM calls WHERE run = ? AND entrant = ? AND purpose = 'canary'"
 
 _LINKS = (
@@ -84,10 +89,7 @@ class Ledger:
     @classmethod
     def existing(cls, path: Path) -> Ledger:
         """The ledger at `path`; raises LedgerError where there has been no run yet."""
-        if (path.exists() and not path.is_file()) or (path.parent.exists() and not path.parent.is_dir()):
-            raise LedgerError(
-                f"{path} is not a file", hint="Something else stands in the ledger's place; move it away."
-            )
+        refuse_no_file(path)
         if not path.is_file():
             raise LedgerError("there are no runs in this workspace yet", hint="`llm-tester run` makes the first.")
         return cls(path)
@@ -347,6 +349,21 @@ class Ledger:
             row["variant"]: tuple(Message(role, content) for role, content in json.loads(row["messages"]))
             for row in rows
         }
+
+
+def lost_calls(ledger: Ledger) -> Iterator[tuple[RunRecord, int, Decimal, int]]:
+    """The runs that were killed while real calls were under way: how many, what they can have cost in USD as far as
+    that is bounded, and of how many nothing bounds it."""
+    for row in ledger.store.read(_LOST):
+        run = run_record(row)
+        if not run.is_alive:
+            yield run, row["lost"], from_picodollars(row["bound"]), row["unbounded"]
+
+
+def refuse_no_file(path: Path) -> None:
+    """Raise LedgerError where something else than a ledger's file stands in its place."""
+    if (path.exists() and not path.is_file()) or (path.parent.exists() and not path.parent.is_dir()):
+        raise LedgerError(f"{path} is not a file", hint="Something else stands in the ledger's place; move it away.")
 
 
 def _is_plain(response: Response, entrant: EntrantRecord) -> bool:

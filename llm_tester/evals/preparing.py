@@ -11,10 +11,10 @@ from llm_tester.cost_manager import UNPRICED
 from llm_tester.errors import ConfigurationError
 from llm_tester.evals.entrants import Entrant, make_entrants
 from llm_tester.evals.execution import Execution, make_execution
-from llm_tester.evals.ledger import Ledger
+from llm_tester.evals.ledger import Ledger, refuse_no_file
 from llm_tester.evals.ledger_budgets import limits_of
 from llm_tester.evals.planning import PlannedSample, TaskPlan, plan_tasks, planned_samples
-from llm_tester.evals.run_budgets import budget_settings, refuse_unbounded
+from llm_tester.evals.run_budgets import budget_settings, check_limits, is_limited, refuse_unbounded
 from llm_tester.evals.run_records import LinkRecord, PlannedEntrant
 from llm_tester.evals.tasks import Task, load_task
 from llm_tester.llms.bounds import capped
@@ -65,8 +65,13 @@ class PreparedRun:
         return self.workspace.settings.run.budget if given is None else given
 
     @property
-    def _limited(self) -> bool:
-        return self.budget is not None or bool(self.workspace.settings.budgets)
+    def _project(self) -> str:
+        return self.options.project or self.workspace.project
+
+    def _is_limited(self, entry: PlannedEntrant) -> bool:
+        """Whether its calls are under a budget."""
+        links = links_of(self.registry.get(entry.entrant.provider), entry.entrant.model)
+        return self.budget is not None or is_limited(self.workspace.settings.budgets, self._project, links)
 
     @property
     def calls(self) -> int:
@@ -119,7 +124,7 @@ class PreparedRun:
     def request(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Request:
         """What the entrant is asked, with an end to its answer where a budget needs one."""
         request = asked(task, entry.entrant, planned.messages)
-        return capped(request) if self._limited else request
+        return capped(request) if self._is_limited(entry) else request
 
     def _bound(self, task: Task, planned: PlannedSample, entry: PlannedEntrant) -> Decimal | None:
         request = self.request(task, planned, entry)
@@ -136,11 +141,12 @@ class PreparedRun:
 
     def refuse_unbounded(self) -> None:
         """Raise ConfigurationError for a model under a budget of whose calls nothing bounds the cost."""
-        project = self.options.project or self.workspace.project
         for entry in self.entrants:
             links = links_of(self.registry.get(entry.entrant.provider), entry.entrant.model)
             for link, rates in zip(links, entry.link_rates, strict=True):
-                if self.budget is not None or limits_of(self.workspace.settings.budgets, project, link.provider.name):
+                if self.budget is not None or limits_of(
+                    self.workspace.settings.budgets, self._project, link.provider.name
+                ):
                     requests = [asked(plan.task, entry.entrant) for plan in self.plans]
                     refuse_unbounded(link.provider, [of_link(request, link) for request in requests], rates)
 
@@ -154,7 +160,7 @@ class PreparedRun:
             "on_unsupported": workspace.settings.on_unsupported,
             "canary": self.has_canary,
             "max_outage": options.max_outage or workspace.settings.run.max_outage,
-            **budget_settings(self.budget, limited=self._limited),
+            **budget_settings(self.budget, limited=any(map(self._is_limited, self.entrants))),
             **({"cache": {"ttl": workspace.settings.cache.ttl}} if self._has_cache else {}),
             "version": __version__,
         }
@@ -162,7 +168,7 @@ class PreparedRun:
         try:
             run = ledger.create_run(
                 name=options.name,
-                project=options.project or workspace.project,
+                project=self._project,
                 seed=self.seed,
                 settings=settings,
                 tasks=self.plans,
@@ -181,6 +187,7 @@ class PreparedRun:
 def prepare(workspace: Workspace, registry: ProviderRegistry, options: RunOptions) -> PreparedRun:
     """Check all that a run needs: folders, tasks, every sample, entrants, models, keys. Nothing is written or sent."""
     check_writable(workspace)
+    check_limits(workspace.settings.budgets, registry.discovered())
     defaults = workspace.settings.run
     names = list(options.tasks or defaults.tasks)
     models = list(options.models or defaults.entrants)
@@ -249,6 +256,7 @@ def check_writable(workspace: Workspace) -> None:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir():
             raise ConfigurationError(f"{existing} is a file, but a folder is needed there", hint="Move the file away.")
+    refuse_no_file(workspace.ledger_path)
 
 
 def _refuse_bare_providers(models: Sequence[str | EntrantConfig], registry: ProviderRegistry) -> None:

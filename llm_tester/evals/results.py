@@ -104,13 +104,17 @@ SELECT p.position, epochs.epoch, p.sample_id, t.name AS task, e.name AS entrant,
        (SELECT sum(picodollars) FROM costs WHERE costs.call = c.call) AS known,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call) AS attempts,
        (SELECT count(*) FROM attempts WHERE attempts.call = c.call AND cost_complete = 0) AS unpriced,
-       (SELECT sum(picodollars) FROM attempt_costs WHERE attempt_costs.call = c.call) AS retried,
+       (SELECT sum(k.picodollars) FROM calls x JOIN attempt_costs k ON k.call = x.call
+            WHERE x.run = p.run AND x.entrant = e.entrant AND x.position = p.position AND x.epoch = epochs.epoch)
+            AS retried,
        (SELECT max(latency_ms) FROM attempts WHERE attempts.call = c.call AND error = 'ProviderTimeoutError')
            AS limit_ms,
        (SELECT error || ': ' || message FROM attempts WHERE attempts.call = c.call ORDER BY number DESC LIMIT 1)
            AS error,
        (SELECT count(*) FROM calls x WHERE x.run = p.run AND x.entrant = e.entrant AND x.position = p.position
-            AND x.epoch = epochs.epoch AND x.state IN ('unknown', 'claimed')) AS lost
+            AND x.epoch = epochs.epoch
+            AND (x.state IN ('unknown', 'claimed') OR x.call <> c.call AND x.state <> 'answered' AND EXISTS
+                (SELECT 1 FROM attempts WHERE attempts.call = x.call AND cost_complete = 0))) AS lost
 FROM plan p
 CROSS JOIN epochs
 JOIN tasks t ON t.task = p.task

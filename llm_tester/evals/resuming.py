@@ -14,7 +14,7 @@ from llm_tester.evals.ledger import Ledger
 from llm_tester.evals.ledger_budgets import limits_of
 from llm_tester.evals.planning import survey
 from llm_tester.evals.preparing import asked, check_writable
-from llm_tester.evals.run_budgets import refuse_unbounded, renew_budget
+from llm_tester.evals.run_budgets import cap_of, check_limits, is_limited, refuse_unbounded, renew_budget
 from llm_tester.evals.run_notes import note_resumption
 from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord
 from llm_tester.evals.tasks import Task
@@ -52,9 +52,11 @@ def resume(
             registry.get(entry.entrant.provider).prepare(entry.entrant.model)
             _refuse_other_chain(entry, registry)
         limits = workspace.settings.budgets
+        check_limits(limits, registry.discovered())
         _refuse_unbounded(ledger, run, tasks, registry, limits, options.budget)
         unknown = ledger.take_over(run)
-        run = renew_budget(ledger, run, options.budget, limited=bool(limits))
+        links = [link for entry in ledger.entrants(run) for link in _links(entry, registry)]
+        run = renew_budget(ledger, run, options.budget, limited=is_limited(limits, run.project, links))
         run = note_resumption(ledger, run, retry_errors=options.retry_errors, keep_unknown=options.keep_unknown)
         execution = make_execution(ledger, run, tasks, registry, limits, options.leave)
     except BaseException:
@@ -76,7 +78,7 @@ def _refuse_unbounded(
         for link, rates in zip(_links(entry, registry), entry.link_rates, strict=True):
             if budget is not None or "budget" in run.settings or limits_of(limits, run.project, link.provider.name):
                 requests = [of_link(asked(task, entry.entrant), link) for task in tasks]
-                refuse_unbounded(link.provider, requests, rates, reprice=run.id)
+                refuse_unbounded(link.provider, requests, rates, reprice=run.id, cap=cap_of(ledger, run))
 
 
 def _links(entry: EntrantRecord, registry: ProviderRegistry) -> tuple[Link, ...]:

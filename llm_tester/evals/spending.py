@@ -76,14 +76,17 @@ ORDER BY c.call
 
 
 _CANARIES = """
-SELECT coalesce(sum(b.picodollars), 0) AS spent FROM calls c JOIN bill b ON b.call = c.call
+SELECT coalesce(sum(b.picodollars), 0) AS spent, coalesce(sum(b.unknown_calls), 0) AS unknown
+FROM calls c JOIN bill b ON b.call = c.call
 WHERE c.run = ? AND c.purpose = 'canary'
 """
 
 
-def canaries_usd(ledger: Ledger, run: RunRecord) -> Decimal:
-    """What the calls that tried the entrants before their samples are known to have cost."""
-    return from_picodollars(next(ledger.store.read(_CANARIES, (run.key,)))["spent"])
+def canaries(ledger: Ledger, run: RunRecord) -> tuple[Decimal, int]:
+    """What the calls that tried the entrants before their samples are known to have cost, and of how many of them some
+    or all cost is unknown."""
+    row = next(ledger.store.read(_CANARIES, (run.key,)))
+    return from_picodollars(row["spent"]), int(row["unknown"])
 
 
 def spending(ledger: Ledger, run: RunRecord) -> Iterator[Spent]:

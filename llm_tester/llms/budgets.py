@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from llm_tester.cost_manager import PICODOLLARS, Rates, from_picodollars, usd_text
 from llm_tester.errors import BudgetExceededError, ProviderError
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.bounds import worst_case
+from llm_tester.llms.bounds import OUTPUT_CAP, capped, worst_case
 from llm_tester.llms.exchange import Settle
 from llm_tester.llms.flow import Do, Effect, Wait
 from llm_tester.records import Cost, Request, Response
@@ -59,7 +59,8 @@ class Budget:
     """At most `usd` (None: no limit of its own) beyond what is `spent` or `reserved` already; threads may share it.
 
     Give it to a ProviderManager: an attempt that does not fit waits for those in flight, and raises
-    BudgetExceededError when none is. Calls to simulated providers pass. `shared` holds the reservations of others.
+    BudgetExceededError when none is. Calls to simulated providers pass, and those to others than `only` where that is
+    given. A call that names no max_tokens gets `cap`. `shared` holds the reservations of others.
     """
 
     def __init__(
@@ -70,8 +71,11 @@ class Budget:
         reserved: Decimal = Decimal(0),
         shared: SharedBudgets | None = None,
         name: str = "the budget",
+        only: Collection[str] | None = None,
+        cap: int | None = OUTPUT_CAP,
     ) -> None:
         self.usd, self.name, self.shared = usd, name, shared
+        self._only, self._cap = only, cap
         self.refusal: Shortage | None = None
         self._limit = None if usd is None else int(usd * PICODOLLARS)
         self._spent, self._kept = ceiled(spent), ceiled(reserved)
@@ -90,6 +94,14 @@ class Budget:
         """What calls in flight, and those of unknown cost, can have cost."""
         with self._lock:
             return from_picodollars(self._kept + self._held)
+
+    def covers(self, provider: BaseLLM) -> bool:
+        """Whether it is for calls to `provider`."""
+        return not provider.is_simulated and (self._only is None or provider.name in self._only)
+
+    def bounded(self, request: Request) -> Request:
+        """`request` with an end to its answer."""
+        return request if self._cap is None else capped(request, self._cap)
 
     def admission(self, provider: BaseLLM, rates: Rates) -> Charge:
         """What the attempts of a call to `provider` pass, at these rates."""

@@ -56,6 +56,12 @@ class ProviderRegistry:
         with self._lock:
             if name == CHAIN and self.workspace.settings.fallback.chains and name not in self._instances:
                 self._instances[name] = self._chains()
+            if name == CHAIN and name not in self._instances and name not in self._discover():
+                raise ConfigurationError(
+                    "there are no chains in config.json",
+                    hint='Name one there: "fallback": {"chains": {"safe": ["openai:gpt-5.4-mini", "anthropic:..."]}}.',
+                    path="fallback.chains",
+                )
             if name not in self._instances:
                 provider = find(name, self._discover())
                 try:

@@ -14,7 +14,6 @@ from typing import Any, Self
 from llm_tester.cost_manager import Rates, cost_of
 from llm_tester.errors import ConfigurationError
 from llm_tester.llms.base import BaseLLM
-from llm_tester.llms.bounds import capped
 from llm_tester.llms.budgets import Budget
 from llm_tester.llms.chain import Relay, Step, fall_back
 from llm_tester.llms.chained import CHAIN, Link, LinkRates, are_simulated, bound_of, links_of
@@ -202,7 +201,7 @@ class ProviderManager:
         if key not in self._common:
             self._common[key] = self._policy_of_all(provider, model, in_chain=in_chain)
         common = self._common[key]
-        charges = () if provider.is_simulated else self._charges(provider, rates)
+        charges = self._charges(provider, rates)
         return CallPolicy(
             common.retry,
             lambda usage: cost_of(usage, rates),
@@ -265,14 +264,16 @@ class ProviderManager:
         return self._retry
 
     def _charges(self, provider: BaseLLM, rates: Rates) -> tuple[Admission, ...]:
-        if self._budget is None:
+        if self._budget is None or not self._budget.covers(provider):
             return ()
         return (self._budget.admission(provider, rates),)
 
     def bounded(self, request: Request) -> Request:
         """`request` with an end to its answer where a budget needs one."""
-        budgeted = self._budget is not None and not are_simulated(self.links(request))
-        return capped(request) if budgeted else request
+        budget = self._budget
+        if budget is None or not any(budget.covers(link.provider) for link in self.links(request)):
+            return request
+        return budget.bounded(request)
 
     def at_most(self, request: Request, rates: LinkRates) -> Decimal | None:
         """What one attempt at `request` can cost in USD, whoever serves it; None where nothing bounds it."""

@@ -33,7 +33,10 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("retry-after", "").strip()
     if text:
         seconds = _number(text)
-        return seconds if seconds is not None else _http_date(text, now)
+        if seconds is None:
+            return _http_date(text, now)
+        # Nobody means 30 years.
+        return seconds if seconds < 1e9 else None
     resets = [_reset(headers, template, now) for template in _RESETS]
     return max((reset for reset in resets if reset is not None), default=None)
 

@@ -12,6 +12,7 @@ from llm_tester.evals.run_notes import dropped_entrants, outage_of
 from llm_tester.evals.run_records import UnknownCall
 from llm_tester.evals.samples import Outcome
 from llm_tester.evals.summary import Standing, Verdict
+from llm_tester.llms.bounds import CAP_NAMES
 from llm_tester.reporting.report import Report, TaskReport
 from llm_tester.reporting.text import counted, dollars, milliseconds, one_line, share
 
@@ -120,10 +121,13 @@ def notes(report: Report) -> list[str]:
         f"{name}: another model answered than was asked for: {models}." for name, models in _others(report).items()
     ]
     found += [*served_notes(report), *cache_notes(report)]
-    found += [*dropped_notes(report), *outage_notes(report), *budget_notes(report.budget), *_resumption_notes(report)]
+    found += [*dropped_notes(report), *outage_notes(report), *budget_notes(report.budget)]
+    found += [*_cap_notes(report), *_resumption_notes(report)]
     found += _rescoring_notes(report)
-    if report.canaries_usd:
-        found.append(f"The calls that tried the models before the run cost {dollars(report.canaries_usd)}.")
+    if report.canaries_usd or report.canaries_unknown:
+        unknown = report.canaries_unknown
+        more = f", and {unknown:,} of them an unknown amount" if unknown else ""
+        found.append(f"The calls that tried the models before the run cost {dollars(report.canaries_usd)}{more}.")
     open_rows = report.count(Outcome.NOT_RUN) + report.count(Outcome.UNKNOWN)
     errors = report.count(Outcome.ERROR)
     if errors:
@@ -240,6 +244,16 @@ def budget_notes(budget: BudgetState | None) -> list[str]:
             f"Stopped at {stop.budget} of ${usd_text(stop.usd)}, before a call that can cost ${usd_text(stop.needed)}."
         )
     return found
+
+
+def _cap_notes(report: Report) -> list[str]:
+    """That answers were kept short for a budget, where nobody said how long they may be."""
+    cap = report.budget.cap if report.budget is not None else None
+    real = [entry.entrant.parameters for entry in report.entrants if not entry.simulated]
+    asked = [{**task.record.spec.get("parameters", {}), **own} for task in report.tasks for own in real]
+    if cap is None or all(any(name in parameters for name in CAP_NAMES) for parameters in asked):
+        return []
+    return [f"Calls under a budget that name no max_tokens ask for {cap:,}: longer answers are cut off."]
 
 
 def unknown_text(call: UnknownCall) -> str:

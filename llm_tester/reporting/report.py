@@ -16,7 +16,7 @@ from llm_tester.evals.run_budgets import BudgetState, budget_state
 from llm_tester.evals.run_notes import dropped_entrants
 from llm_tester.evals.run_records import EntrantRecord, RunRecord, TaskRecord, UnknownCall
 from llm_tester.evals.samples import Outcome
-from llm_tester.evals.spending import canaries_usd, spending
+from llm_tester.evals.spending import canaries, spending
 from llm_tester.evals.summary import Standing, Verdict, by_task, ranked, standings, verdict
 from llm_tester.reporting.money import Money, money_of
 
@@ -46,6 +46,8 @@ class Report:
     money: Mapping[tuple[str, str], Money] = field(default_factory=dict)
     budget: BudgetState | None = None
     canaries_usd: Decimal = Decimal(0)
+    canaries_unknown: int = 0
+    """Of how many of them some or all cost is unknown."""
 
     def money_of(self, standing: Standing) -> Money:
         """What the entrant cost on the task."""
@@ -87,6 +89,7 @@ class Report:
             **budget,
             **({"dropped": dropped} if dropped else {}),
             **({"canaries_usd": usd_text(self.canaries_usd)} if self.canaries_usd else {}),
+            **({"canaries_unknown_calls": self.canaries_unknown} if self.canaries_unknown else {}),
             "models": rows,
         }
 
@@ -129,4 +132,4 @@ def build_report(ledger: Ledger, run: RunRecord) -> Report:
     money = money_of(spending(ledger, run), entrants)
     top = dict(errors.most_common(MAX_ERRORS))
     unknown, budget = ledger.unknown_calls(run), budget_state(ledger, run)
-    return Report(run, tasks, entrants, unknown, top, money, budget, canaries_usd(ledger, run))
+    return Report(run, tasks, entrants, unknown, top, money, budget, *canaries(ledger, run))

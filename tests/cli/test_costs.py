@@ -116,6 +116,13 @@ def test_the_bill_by_outcome_and_by_token_class(paid: Path, costs: Program) -> N
     assert whole == Decimal("0.00396")
 
 
+def test_what_has_no_token_class_is_told_beside_them(paid: Path, costs: Program) -> None:
+    _, _, told = costs("--by", "token-class")
+    # Each model has one call without usage: at most 0.00165 and 0.000165.
+    assert told == ("Beside these, which are of token classes, 2 calls cost an unknown amount: at most $0.00182.\n")
+    assert costs("--by", "model")[2] == ""
+
+
 def test_a_price_per_request_is_money_and_no_token(
     tmp_path: Path, costs: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

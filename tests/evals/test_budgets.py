@@ -163,7 +163,55 @@ def test_without_max_tokens_a_budgeted_run_asks_for_1024(bench: Bench, server: L
     server.reset()
     assert bench.cli(*RUN, "--budget", "1").code == 0
     assert [received.body["max_tokens"] for received in server.received] == [1024, 1024]
-    assert "not applied" not in bench.cli("show", "last").out
+    shown = " ".join(bench.cli("show", "last").out.split())
+    assert "not applied" not in shown
+    assert "Calls under a budget that name no max_tokens ask for 1,024: longer answers are cut off." in shown
+
+
+@pytest.mark.parametrize("limit", [{"provider": "groq"}, {"project": "another"}])
+def test_calls_that_no_limit_is_for_are_left_as_they_are(
+    bench: Bench, server: LoopbackServer, limit: dict[str, str]
+) -> None:
+    bench.task(samples=2)
+    configure(bench, server, budgets=[{"usd": "5", "per": "day", **limit}])
+    assert bench.cli(*RUN).code == 0
+    assert all("max_tokens" not in received.body for received in server.received)
+    assert "1,024" not in bench.cli("show", "last").out
+
+
+def test_a_run_that_began_without_a_budget_asks_as_before_when_it_goes_on_under_one(
+    bench: Bench, server: LoopbackServer
+) -> None:
+    bench.task(samples=3)
+    entry = {**MODEL, "max_output_tokens": 200}
+    configure(bench, server, openai={"llm_models": [entry]})
+    assert bench.cli(*RUN, "--name", "r").code == 0
+    bench.sql("DELETE FROM scores WHERE call = 3")
+    bench.sql("DELETE FROM costs WHERE call = 3")
+    bench.sql("DELETE FROM attempts WHERE call = 3")
+    bench.sql("DELETE FROM answers WHERE call = 3")
+    bench.sql("UPDATE calls SET state = 'unknown' WHERE call = 3")
+    assert bench.cli("resume", "r", "--budget", "1").code == 0
+    assert len(server.received) == 4
+    assert all("max_tokens" not in received.body for received in server.received)
+    assert "1,024" not in bench.cli("show", "r").out
+
+
+@pytest.mark.parametrize("named", ["opnai", "OpenAI", "chain"])
+def test_a_limit_of_a_provider_that_there_is_not_is_one_clear_error(
+    bench: Bench, server: LoopbackServer, named: str
+) -> None:
+    configure(bench, server, budgets=[{"usd": "5", "per": "day"}, {"usd": "5", "per": "day", "provider": named}])
+    message = bench.cli(*RUN).error()
+    assert f'budgets[1].provider: there is no provider "{named}"' in message
+    if named == "opnai":
+        assert "Did you mean openai?" in message
+    assert server.count == 0
+
+
+def test_a_limit_of_a_project_without_a_name_is_an_error(bench: Bench, server: LoopbackServer) -> None:
+    configure(bench, server, budgets=[{"usd": "5", "per": "day", "project": ""}])
+    assert "budgets[0].project" in bench.cli(*RUN).error()
 
 
 def test_a_model_that_takes_no_max_tokens_needs_a_longest_answer(bench: Bench, server: LoopbackServer) -> None:

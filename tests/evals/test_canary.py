@@ -98,6 +98,14 @@ def test_canaries_stand_in_ledger_and_bill_and_not_in_the_scores(bench: Bench, s
     assert "cost $0.000012" in bench.cli("report", "last", "--format", "md").out
 
 
+def test_a_canary_of_unknown_cost_is_told(bench: Bench, server: LoopbackServer) -> None:
+    server.play([*[Play(fault="cut_stream")] * 2, answer])
+    ended = bench.cli("run", "sums", "-m", "openai:m", "--json")
+    assert (ended.code, ended.json["canaries_unknown_calls"], ended.json["models"][0]["samples"]) == (0, 1, 5)
+    shown = " ".join(bench.cli("show", "last").out.split())
+    assert "The calls that tried the models before the run cost $0, and 1 of them an unknown amount." in shown
+
+
 def test_a_failure_that_may_pass_drops_nobody(bench: Bench, server: LoopbackServer) -> None:
     server.play([*[Play(status=500)] * 2, answer])
     ended = bench.cli("run", "sums", "-m", "openai:m", "--json")

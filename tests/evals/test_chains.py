@@ -228,6 +228,20 @@ def test_a_chain_that_there_is_not(scene: Scene, model: str, told: str) -> None:
     assert told in scene.bench.cli("run", "sums", "-m", model).error()
 
 
+def test_a_chain_where_config_json_has_none(scene: Scene) -> None:
+    scene.configure(fallback={})
+    told = scene.bench.cli("run", "sums", "-m", "chain:safe").error()
+    assert "there are no chains in config.json" in told
+    assert "fallback" in told
+
+
+def test_a_chain_is_not_priced_anew_and_that_is_told(scene: Scene) -> None:
+    assert scene.bench.cli(*RUN).code == 0
+    told = scene.bench.cli("reprice", "last").out
+    assert "Not priced anew: chain:safe. The answers of a chain have the prices of their models." in " ".join(told.split())
+    assert "Without a price" not in told
+
+
 def test_a_key_that_is_missing_is_found_before_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GROQ_API_KEY")
     assert "GROQ_API_KEY is not set" in scene.bench.cli(*RUN).error()

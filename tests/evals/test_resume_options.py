@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llm_tester.testing import LoopbackServer, Play
 from tests.evals.conftest import Bench
 from tests.evals.drop_ins import LOGGING, calls
 
@@ -51,6 +52,29 @@ def test_the_failed_call_stays_in_the_ledger(failed: Bench) -> None:
         "SELECT attempt_group, c.state FROM calls c JOIN plan USING (run, position) WHERE sample_id = 's2' ORDER BY 1"
     )
     assert failed.sql(states) == [(1, "failed"), (2, "answered")]
+
+
+def test_what_a_failed_call_can_have_cost_stays_unknown_once_another_one_is_answered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0815")
+    bench.task(samples=2, parameters={"max_tokens": 10})
+    with LoopbackServer(Play(fault="cut_stream")) as server:
+        there = {
+            "base_url": f"{server.url}/v1",
+            "llm_models": [{"name": "m", "cost_input": 1, "cost_output": 1}],
+            "max_connections": 1,
+        }
+        retry = {"max_retries": 0}
+        bench.write("config.json", {"run": {"canary": False}, "providers": {"openai": there}, "retry": retry})
+        assert bench.cli("run", "sums", "-m", "openai:m").code == 3
+        server.play(Play("2", usage={"input": 10, "output": 5}))
+        assert bench.cli("resume", "last", "--retry-errors").code == 0
+    (model,) = bench.report()["models"]
+    assert model["cost_unknown_calls"] == 2
+    assert "The cost of 2 calls is unknown" in bench.cli("show", "last").out
+    (row,) = bench.cli("costs", "--format", "json").json
+    assert row["unknown_calls"] == 2
 
 
 @pytest.fixture

@@ -101,6 +101,10 @@ def test_what_a_killed_process_held_stays_reserved_until_its_run_goes_on(bench: 
     (claimed, held), *_ = bench.sql(rows.format("IN"))
     assert 5 <= claimed <= 20
 
+    # The bill does not know them yet, and says so.
+    told = bench.cli("costs").err
+    assert f"Not in these sums: {claimed} calls of unknown fate of the killed run" in told
+
     # What was claimed counts for others as well; what was only reserved is released.
     server.play(Play("1", usage={"input": 10, "output": 100}))
     told = stopped(bench.cli(*RUN, "--name", "other"))

@@ -22,6 +22,7 @@ NOW = 1_795_219_200.0  # 2026-11-21 00:00:00 UTC
         pytest.param({"retry-after": "NaN"}, None, id="no number"),
         pytest.param({"retry-after": "inf"}, None, id="endless"),
         pytest.param({"retry-after": "soon"}, None, id="nonsense"),
+        pytest.param({"retry-after": "1e308"}, None, id="for ever"),
         pytest.param({"retry-after-ms": "soon", "retry-after": "3"}, 3.0, id="nonsense, then seconds"),
         pytest.param(
             {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"}, 90.0, id="a Go duration"
