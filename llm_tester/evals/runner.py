@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +101,7 @@ class Runner:
 
     async def work(self) -> bool:
         """Do what is left; True when nothing is left undone but by entrants that were dropped."""
-        self.started = self._clock()
+        self.started, self._loop = self._clock(), asyncio.get_running_loop()
         self._group = asyncio.create_task(self._work())
         try:
             await self._group
@@ -273,7 +274,12 @@ class Runner:
         lane.count(score.outcome, score.value, cost)
 
     def _note_unscored(self, written: Future[None]) -> None:
-        self._unscored = self._unscored or written.exception()
+        """A verdict can be made again, but a ledger that does not take it may not take the next answer either."""
+        if self._unscored is None and (error := written.exception()) is not None:
+            self._unscored = error
+            # A loop that is closed has nothing more to send.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._halt.set)
 
 
 def _is_of_no_use(error: ProviderError) -> bool:

@@ -237,8 +237,8 @@ def test_a_chain_where_config_json_has_none(scene: Scene) -> None:
 
 def test_a_chain_is_not_priced_anew_and_that_is_told(scene: Scene) -> None:
     assert scene.bench.cli(*RUN).code == 0
-    told = scene.bench.cli("reprice", "last").out
-    assert "Not priced anew: chain:safe. The answers of a chain have the prices of their models." in " ".join(told.split())
+    told = " ".join(scene.bench.cli("reprice", "last").out.split())
+    assert "Not priced anew: chain:safe. The answers of a chain have the prices of their models." in told
     assert "Without a price" not in told
 
 

@@ -89,16 +89,17 @@ def test_a_ledger_that_refuses_an_answer_stops_the_run_and_it_can_go_on(bench: B
 
 
 def test_a_ledger_that_refuses_scores_loses_no_answer(bench: Bench) -> None:
-    prepared(bench)
+    prepared(bench, 300)
     bench.sql("CREATE TRIGGER full BEFORE INSERT ON scores BEGIN SELECT RAISE(ABORT, 'no room for this'); END")
     ended = bench.process("run", "sums", "-m", "drop:m")
     assert "no room for this" in ended.error(code=3)
-    assert len(calls(bench)) == 20
-    assert bench.report()["models"][0]["outcomes"] == {"not_run": 20}
+    # It stops at once: what the ledger does not take may next be an answer.
+    assert 1 <= len(calls(bench)) < 300
+    assert bench.report()["models"][0]["outcomes"] == {"not_run": 300}
     bench.sql("DROP TRIGGER full")
     assert bench.cli("resume").code == 0
     assert bench.report()["models"][0]["score"] == 1.0
-    assert len(calls(bench)) == 20
+    assert len(calls(bench)) == 300
 
 
 def test_a_ledger_that_refuses_claims_lets_no_call_out(bench: Bench) -> None:
