@@ -15,6 +15,7 @@ from rich.text import Text
 
 from llm_tester.evals.execution import Execution
 from llm_tester.evals.run_budgets import OWN_BUDGET
+from llm_tester.evals.samples import Outcome
 from llm_tester.llms.parameter_names import doubtful
 from llm_tester.reporting.html import html
 from llm_tester.reporting.markdown import markdown
@@ -120,10 +121,21 @@ def _next(report: Report) -> list[tuple[str, str]]:
         more = " --budget USD" if stop is not None and stop.budget == OWN_BUDGET else ""
         return [(f"llm-tester resume {run.id}{more}", "goes on where it stopped")]
     return [
+        *_mending(report),
         ("llm-tester show last --wrong", "what went wrong"),
         ("llm-tester report last --format csv", "every answer"),
         ("llm-tester tasks new my_task", "a task of your own"),
     ]
+
+
+def _mending(report: Report) -> list[tuple[str, str]]:
+    """How what is missing from an incomplete run is asked again."""
+    missing = report.count(Outcome.UNKNOWN) + report.count(Outcome.NOT_RUN)
+    found = [("", "asks what is not answered yet")] if missing else []
+    # What is simulated fails in the same way again.
+    if report.count(Outcome.ERROR) and not report.simulated:
+        found.append((" --retry-errors", "asks again what ended in an error"))
+    return [(f"llm-tester resume {report.run.id}{option}", why) for option, why in found]
 
 
 def _go(root: Path) -> str:

@@ -91,6 +91,13 @@ def lost(bench: Bench) -> Bench:
     return bench
 
 
+def test_what_an_incomplete_run_lacks_is_offered(failed: Bench) -> None:
+    told = failed.cli("resume", "last").out
+    run = failed.cli("runs", "list", "--json").json[0]["run"]
+    assert f"Next    llm-tester resume {run} --retry-errors   asks again what ended in an error\n" in told
+    assert "--retry-errors" not in failed.cli("resume", "last", "--retry-errors").out
+
+
 def test_calls_of_unknown_fate_are_sent_again_or_kept(lost: Bench) -> None:
     ended = lost.cli("resume", "last", "--keep-unknown")
     assert ended.code == 3, ended
